@@ -1,0 +1,21 @@
+/** What flags, variables and the server's version decide for every feature. Read-only after start. */
+import type { Gates } from "./gates.ts";
+
+export interface Settings {
+  readonly gates: Gates;
+  /** Where Kruiser is installed (POD_NAMESPACE). */
+  readonly installNamespace: string;
+  /** Where copied pull secrets live (KRUISE_DAEMON_CONFIG_NS). */
+  readonly daemonConfigNamespace: string;
+  readonly expectationTimeoutMs: number;
+  /** false: pod templates with privileged containers are refused. */
+  readonly allowPrivileged: boolean;
+  readonly cloneSetExcludePreparingDelete: boolean;
+  /** Seconds; default TTL of pull tasks with imagePullPolicy Always. */
+  readonly alwaysPullTtlSeconds: number;
+  readonly nodeImageCreationDelayMs: number;
+  /** The server resizes pods through the `pods/resize` subresource (1.32 and later). */
+  readonly resizeSubresource: boolean;
+  /** Whether the server serves this kind ("clonesets.apps.kruise.io"). */
+  serves(resource: string): boolean;
+}

@@ -1,0 +1,52 @@
+/** What a controller is: what it looks at, and what should be done about it. It never writes. */
+import type { Settings } from "../api/settings.ts";
+import type { Reader } from "../kube/access.ts";
+import type { Key, Kind } from "../kube/kind.ts";
+import type { KubeObject } from "../kube/types.ts";
+import type { Plan } from "./plan.ts";
+
+export interface Context {
+  readonly read: Reader;
+  readonly settings: Settings;
+  /** For choices that must differ between runs (names of new pods): draw here, in `observe`, so that `plan` stays pure. */
+  random(): number;
+  nowMs(): number;
+}
+
+export interface Controller<O = unknown, S = unknown> {
+  /** As in logs, metrics and user agents: "cloneset-controller". */
+  readonly name: string;
+  /** The kind whose keys are worked on. */
+  readonly of: Kind;
+  /** The flag that sets the number of workers ("cloneset-workers"), and its default. */
+  readonly workers: { readonly flag?: string; readonly count: number };
+  /** Runs only when this holds (gates); its kinds must be served as well. */
+  readonly enabled?: (settings: Settings) => boolean;
+  /** Which objects wake which keys. `of` itself need not be listed: every change of it wakes its own key. */
+  readonly watches: readonly Watch[];
+  /** Further kinds that `observe` reads from the cache. */
+  readonly reads?: readonly Kind[];
+  /** A snapshot for `plan`, or undefined when there is nothing to do (the object is gone). No writes. */
+  observe(context: Context, key: Key): O | undefined | Promise<O | undefined>;
+  /** Pure: no I/O, no clock, no chance of its own. */
+  plan(observed: O, nowMs: number): Plan<S>;
+}
+
+export interface Watch<T extends KubeObject = KubeObject> {
+  readonly of: Kind<T>;
+  /** Pure but for the cache: which keys may see a different world after this change. `before` absent: created; `after` absent: gone. */
+  readonly wakes: (change: Seen<T>, context: Context) => Iterable<Key>;
+}
+
+export interface Seen<T extends KubeObject = KubeObject> {
+  readonly before?: Readonly<T>;
+  readonly after?: Readonly<T>;
+}
+
+export function controller<O, S>(definition: Controller<O, S>): Controller {
+  return definition as unknown as Controller;
+}
+
+export function watch<T extends KubeObject>(of: Kind<T>, wakes: Watch<T>["wakes"]): Watch {
+  return { of, wakes } as unknown as Watch;
+}
