@@ -1,0 +1,92 @@
+/** What the manager was asked to be: flags and environment, checked once, before anything starts. */
+import { type Gates, parseGates } from "../api/gates.ts";
+import { parseGoDuration } from "../kube/time.ts";
+import { type FlagValues, parseFlags } from "../process/flags.ts";
+import { managerFlags } from "./flags.ts";
+
+/** 31 days, as the API allows. */
+const alwaysPullTtlSecondsMax = 2_678_400;
+const resyncDefaultMs = 10 * 60 * 60 * 1000;
+
+export interface ManagerOptions {
+  readonly flags: FlagValues<typeof managerFlags>;
+  /** Only when the user gave a limit; else the server's flow control leads. */
+  readonly rateLimit: { readonly perSecond: number; readonly burst: number } | undefined;
+  readonly gates: Gates;
+  /** Undefined: never. */
+  readonly resyncMs: number | undefined;
+  readonly installNamespace: string;
+  readonly daemonConfigNamespace: string;
+  readonly webhook: {
+    readonly port: number;
+    /** Set: webhooks are called by URL, for a manager outside the cluster. */
+    readonly host: string;
+    readonly certDir: string;
+    readonly certWriter: "fs" | "secret";
+    readonly secretName: string;
+    readonly serviceName: string;
+    readonly renewBefore: string;
+  };
+  /** Things to tell the user once logging runs. */
+  readonly warnings: readonly string[];
+}
+
+export type OptionsResult = { readonly ok: true; readonly options: ManagerOptions } | { readonly ok: false; readonly code: 1 | 2; readonly message: string };
+
+/** Usage errors end with code 2, values that cannot be with code 1. */
+export function managerOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): OptionsResult {
+  const parsed = parseFlags(managerFlags, args);
+  if (!parsed.ok) return { ok: false, code: 2, message: parsed.message };
+  if (parsed.rest.length > 0) return { ok: false, code: 2, message: `unexpected argument "${parsed.rest[0]}"; see --help` };
+  const flags = parsed.values;
+  const warnings: string[] = [];
+  const wrong = (message: string): OptionsResult => ({ ok: false, code: 1, message });
+
+  if (flags["logging-format"] !== "text" && flags["logging-format"] !== "json")
+    return wrong(`--logging-format=${flags["logging-format"]}: expected text or json`);
+  const gates = parseGates(flags["feature-gates"], { customResourceEnable: environment.CUSTOM_RESOURCE_ENABLE ?? "" });
+  if (!gates.ok) return wrong(`--feature-gates: ${gates.message}`);
+  warnings.push(...gates.warnings);
+  const ttl = flags["default-ttlseconds-for-always-nodeimage"];
+  if (ttl < 0 || ttl > alwaysPullTtlSecondsMax)
+    return wrong(`--default-ttlseconds-for-always-nodeimage=${ttl}: expected 0 to ${alwaysPullTtlSecondsMax} (31 days)`);
+  if (flags["leader-election-renew-deadline"] >= flags["leader-election-lease-duration"])
+    return wrong("--leader-election-renew-deadline must be shorter than --leader-election-lease-duration");
+  if (flags["leader-election-resource-lock"] !== "leases")
+    return wrong(`--leader-election-resource-lock=${flags["leader-election-resource-lock"]}: only leases are supported`);
+
+  const port = environment.WEBHOOK_PORT ? Number(environment.WEBHOOK_PORT) : 9876;
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return wrong(`WEBHOOK_PORT=${environment.WEBHOOK_PORT}: expected a port number`);
+  const host = environment.WEBHOOK_HOST ?? "";
+  const writer = environment.WEBHOOK_CERT_WRITER || (host === "" ? "secret" : "fs");
+  if (writer !== "fs" && writer !== "secret") return wrong(`WEBHOOK_CERT_WRITER=${writer}: expected fs or secret`);
+
+  const resync = flags["sync-period"];
+  const resyncMs = resync === "" ? resyncDefaultMs : resync === "0" ? 0 : parseGoDuration(resync);
+  if (resyncMs === undefined) warnings.push(`--sync-period=${resync} is not a duration such as 10h and is ignored`);
+
+  const limited = parsed.given.has("rest-config-qps") || parsed.given.has("rest-config-burst");
+  return {
+    ok: true,
+    options: {
+      flags,
+      gates: gates.gates,
+      rateLimit: limited
+        ? { perSecond: flags["rest-config-qps"] > 0 ? flags["rest-config-qps"] : 20, burst: flags["rest-config-burst"] > 0 ? flags["rest-config-burst"] : 30 }
+        : undefined,
+      resyncMs: resyncMs === undefined ? resyncDefaultMs : resyncMs === 0 ? undefined : resyncMs,
+      installNamespace: environment.POD_NAMESPACE || "kruise-system",
+      daemonConfigNamespace: environment.KRUISE_DAEMON_CONFIG_NS || "kruise-daemon-config",
+      webhook: {
+        port,
+        host,
+        certDir: environment.WEBHOOK_CERT_DIR || "/tmp/kruise-webhook-certs",
+        certWriter: writer,
+        secretName: environment.SECRET_NAME || "kruise-webhook-certs",
+        serviceName: environment.SERVICE_NAME || "kruise-webhook-service",
+        renewBefore: environment.CERTS_RENEW_BEFORE ?? "",
+      },
+      warnings,
+    },
+  };
+}
