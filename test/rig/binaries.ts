@@ -1,0 +1,195 @@
+/**
+ * Where the rig's programs come from. For each: `KUBEBUILDER_ASSETS`, then the cache, then the official download, then a build from Go modules into
+ * the cache. A step that does not work says so and the next is tried.
+ *
+ * Environment: `KRUISER_CACHE` moves the cache (default `$XDG_CACHE_HOME/kruiser` or `~/.cache/kruiser`); `KRUISER_OFFLINE=1` skips downloads.
+ */
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { buildEtcd, buildKubernetes, buildKwok } from "./go-build.ts";
+import { withLock } from "./lock.ts";
+import { must } from "./process.ts";
+import { messageOf } from "./wait.ts";
+
+export const kubernetesVersion = "v1.34.4";
+const etcdVersion = "v3.6.5";
+const kwokVersion = "v0.8.0";
+
+export type BinaryName = "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kubelet" | "kubectl" | "kwok";
+
+interface Source {
+  readonly version: string;
+  /** @throws Error when the download does not work; leaves nothing behind at `target` then */
+  download(target: string): Promise<void>;
+  build(target: string): Promise<void>;
+}
+
+const kubernetes = (name: BinaryName): Source => ({
+  version: kubernetesVersion,
+  download: async (target) => {
+    const url = `https://dl.k8s.io/release/${kubernetesVersion}/bin/linux/${architecture()}/${name}`;
+    const bytes = await fetched(url);
+    checkSum(bytes, new TextDecoder().decode(await fetched(`${url}.sha256`)).trim(), url);
+    writeFileSync(target, bytes);
+  },
+  build: (target) => buildKubernetes(join(cacheDir(), "build", `kubernetes-${kubernetesVersion}`), kubernetesVersion, name, target),
+});
+
+const sources: Record<BinaryName, Source> = {
+  etcd: {
+    version: etcdVersion,
+    download: async (target) => {
+      const name = `etcd-${etcdVersion}-linux-${architecture()}`;
+      const base = `https://github.com/etcd-io/etcd/releases/download/${etcdVersion}`;
+      const archive = await fetched(`${base}/${name}.tar.gz`);
+      const sums = new TextDecoder().decode(await fetched(`${base}/SHA256SUMS`));
+      checkSum(
+        archive,
+        sums
+          .split("\n")
+          .find((line) => line.endsWith(` ${name}.tar.gz`))
+          ?.split(" ")[0] ?? "",
+        `${name}.tar.gz`,
+      );
+      writeFileSync(`${target}.tar.gz`, archive);
+      await must(["tar", "-xzf", `${target}.tar.gz`, "-C", dirname(target), "--strip-components=1", `${name}/etcd`]);
+      rmSync(`${target}.tar.gz`);
+      renameSync(join(dirname(target), "etcd"), target);
+    },
+    build: (target) => buildEtcd(join(cacheDir(), "build", `etcd-${etcdVersion}`), etcdVersion, target),
+  },
+  kwok: {
+    version: kwokVersion,
+    download: async (target) =>
+      writeFileSync(
+        target,
+        await fetched(`https://github.com/kubernetes-sigs/kwok/releases/download/${kwokVersion}/kwok-linux-${architecture()}`),
+      ),
+    build: (target) => buildKwok(join(cacheDir(), "build", `kwok-${kwokVersion}`), kwokVersion, target),
+  },
+  "kube-apiserver": kubernetes("kube-apiserver"),
+  "kube-controller-manager": kubernetes("kube-controller-manager"),
+  "kube-scheduler": kubernetes("kube-scheduler"),
+  kubelet: kubernetes("kubelet"),
+  kubectl: kubernetes("kubectl"),
+};
+
+export function cacheDir(): string {
+  const own = process.env["KRUISER_CACHE"];
+  if (own) return own;
+  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "kruiser");
+}
+
+const lockTimeoutMs = 45 * 60_000;
+const found = new Map<BinaryName, Promise<string>>();
+
+/** The path of a program that runs; made on first use, which may take minutes. @throws Error saying what every way of getting it ran into */
+export function binary(name: BinaryName): Promise<string> {
+  const known = found.get(name);
+  if (known) return known;
+  const path = findOrMake(name);
+  found.set(name, path);
+  path.catch(() => found.delete(name));
+  return path;
+}
+
+async function findOrMake(name: BinaryName): Promise<string> {
+  const source = sources[name];
+  const assets = process.env["KUBEBUILDER_ASSETS"];
+  if (assets && existsSync(join(assets, name))) return join(assets, name);
+  // Any kubectl speaks to the rig; the other programs have to be of the version the tests were written against.
+  const installed = name === "kubectl" ? Bun.which("kubectl") : null;
+  if (installed) return installed;
+  const cached = join(cacheDir(), "bin", `${name}-${source.version}`, name);
+  if (existsSync(cached)) return cached;
+  return withLock(join(cacheDir(), "lock"), lockTimeoutMs, say, async () => {
+    if (existsSync(cached)) return cached;
+    mkdirSync(dirname(cached), { recursive: true });
+    const half = `${cached}.part`;
+    const failures: string[] = [];
+    for (const [how, make] of waysOf(source)) {
+      try {
+        say(`${name} ${source.version}: ${how}`);
+        rmSync(half, { force: true });
+        await make(half);
+        chmodSync(half, 0o755);
+        renameSync(half, cached);
+        return cached;
+      } catch (error) {
+        failures.push(`${how}: ${messageOf(error)}`);
+        say(`${name} ${source.version}: ${how} did not work: ${messageOf(error).split("\n")[0]}`);
+      }
+    }
+    throw new Error(
+      `no way to get ${name} ${source.version}:\n  ${failures.join("\n  ")}\nPut it at ${cached}, or its folder into KUBEBUILDER_ASSETS.`,
+    );
+  });
+}
+
+function waysOf(source: Source): [string, (target: string) => Promise<void>][] {
+  const build: [string, (target: string) => Promise<void>] = ["building with Go (minutes, once)", (target) => source.build(target)];
+  if (process.env["KRUISER_OFFLINE"] === "1" || process.platform !== "linux") return [build];
+  return [["official download", (target) => source.download(target)], build];
+}
+
+function architecture(): string {
+  return process.arch === "arm64" ? "arm64" : "amd64";
+}
+
+const connectTimeoutMs = 4_000;
+const bodyTimeoutMs = 10 * 60_000;
+/** Hosts that did not answer: asking each of them once is enough. */
+const unreachable = new Set<string>();
+
+async function fetched(url: string): Promise<Uint8Array> {
+  const host = new URL(url).host;
+  if (unreachable.has(host)) throw new Error(`${host} did not answer before`);
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), connectTimeoutMs);
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: abort.signal });
+  } catch (error) {
+    unreachable.add(host);
+    throw new Error(abort.signal.aborted ? `${host} did not answer within ${connectTimeoutMs} ms` : `${host}: ${messageOf(error)}`);
+  } finally {
+    clearTimeout(timer);
+  }
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const stalled = setTimeout(() => abort.abort(), bodyTimeoutMs);
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } finally {
+    clearTimeout(stalled);
+  }
+}
+
+function checkSum(bytes: Uint8Array, expected: string, what: string): void {
+  const actual = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+  if (actual !== expected) throw new Error(`${what}: sha256 is ${actual}, should be ${expected || "listed, and is not"}`);
+}
+
+/** Progress goes to standard error: the CLI's standard output is for values. */
+export function say(text: string): void {
+  process.stderr.write(`rig: ${text}\n`);
+}
+
+/** What a control plane with simulated nodes needs. */
+export const clusterBinaries: readonly BinaryName[] = [
+  "etcd",
+  "kube-apiserver",
+  "kube-controller-manager",
+  "kube-scheduler",
+  "kwok",
+  "kubectl",
+];
+/** What a real node needs besides Debian's packages. */
+export const nodeBinaries: readonly BinaryName[] = ["kubelet"];
+
+/** Makes sure that these are at hand; answers their paths. */
+export async function ensureBinaries(names: readonly BinaryName[]): Promise<Map<BinaryName, string>> {
+  const paths = new Map<BinaryName, string>();
+  for (const name of names) paths.set(name, await binary(name));
+  return paths;
+}
