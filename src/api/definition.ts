@@ -1,6 +1,7 @@
 /** What Kruiser knows about one of its own kinds: versions, schemas, columns, subresources and how versions convert. */
 import type { Kind } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
+import type { Schema } from "./schema/kit.ts";
 
 export interface KindDefinition<T extends KubeObject = KubeObject> {
   /** In its storage version, the only shape inside the house. */
@@ -9,7 +10,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> {
   readonly singular: string;
   readonly shortNames: readonly string[];
   readonly versions: readonly VersionDefinition[];
-  /** Present: conversion by webhook. Absent: the versions have one shape. */
+  /** By the name of each version that is not stored. Present: conversion by webhook. Absent: the versions have one shape. */
   readonly conversion?: Readonly<Record<string, VersionConversion>>;
 }
 
@@ -17,8 +18,8 @@ export interface VersionDefinition {
   readonly name: string;
   readonly served: boolean;
   readonly storage: boolean;
-  /** A valibot schema of the whole object without metadata: see src/api/schema. */
-  readonly schema: unknown;
+  /** Of the whole object without apiVersion, kind and metadata: `fields({ spec, status })`. */
+  readonly schema: Schema;
   readonly columns: readonly PrinterColumn[];
   readonly subresources: { readonly status?: boolean; readonly scale?: ScalePaths };
 }
