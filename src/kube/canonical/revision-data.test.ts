@@ -4,18 +4,19 @@ import fc from "fast-check";
 import { revisionHash, revisionName } from "./hash.ts";
 import { podTemplateRevisionData, sidecarSetRevisionData, subsetTemplateRevisionData, templateOfRevisionData } from "./revision-data.ts";
 
-const sample = String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:alpine","imagePullPolicy":"IfNotPresent","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}`;
+const sample =
+  '{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:alpine","imagePullPolicy":"IfNotPresent","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}';
 
 test.each<[string, string, string]>([
   [
     "html characters, quantities, zero values, empty lists",
-    String.raw`{"metadata":{"labels":{"b":"2","a":"1"},"annotations":{"note":"a<b & c>d"}},"spec":{"initContainers":[],"nodeSelector":{},"containers":[{"name":"main","image":"r/app:v1","command":[],"stdin":false,"env":[{"name":"EMPTY","value":""},{"name":"CPU","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}}],"resources":{"limits":{"cpu":"1000m","memory":"1024Mi"},"requests":{"cpu":"0.5"}},"livenessProbe":{"httpGet":{"path":"/","port":80},"initialDelaySeconds":0},"securityContext":{"privileged":false}}],"volumes":[{"name":"e","emptyDir":{}}],"hostNetwork":false,"enableServiceLinks":false}}`,
+    '{"metadata":{"labels":{"b":"2","a":"1"},"annotations":{"note":"a<b & c>d"}},"spec":{"initContainers":[],"nodeSelector":{},"containers":[{"name":"main","image":"r/app:v1","command":[],"stdin":false,"env":[{"name":"EMPTY","value":""},{"name":"CPU","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}}],"resources":{"limits":{"cpu":"1000m","memory":"1024Mi"},"requests":{"cpu":"0.5"}},"livenessProbe":{"httpGet":{"path":"/","port":80},"initialDelaySeconds":0},"securityContext":{"privileged":false}}],"volumes":[{"name":"e","emptyDir":{}}],"hostNetwork":false,"enableServiceLinks":false}}',
     String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"annotations":{"note":"a\u003cb \u0026 c\u003ed"},"creationTimestamp":null,"labels":{"a":"1","b":"2"}},"spec":{"containers":[{"env":[{"name":"EMPTY"},{"name":"CPU","valueFrom":{"resourceFieldRef":{"divisor":"0","resource":"limits.cpu"}}}],"image":"r/app:v1","livenessProbe":{"httpGet":{"path":"/","port":80}},"name":"main","resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"500m"}},"securityContext":{"privileged":false}}],"enableServiceLinks":false,"volumes":[{"emptyDir":{},"name":"e"}]}}}}`,
   ],
   [
     "pointers keep their zero, nested claims are completed",
-    String.raw`{"metadata":{"labels":{}},"spec":{"containers":[{"name":"a","ports":[{"containerPort":80,"hostPort":0,"protocol":"TCP"}],"livenessProbe":{"grpc":{"port":9000}},"resources":{"limits":{}}}],"affinity":{},"hostPID":false,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"priority":0,"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1024Mi"}},"dataSource":{"kind":"PersistentVolumeClaim","name":"x"}}}}}]}}`,
-    String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null},"spec":{"affinity":{},"containers":[{"livenessProbe":{"grpc":{"port":9000,"service":null}},"name":"a","ports":[{"containerPort":80,"protocol":"TCP"}],"resources":{}}],"priority":0,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"volumes":[{"ephemeral":{"volumeClaimTemplate":{"metadata":{"creationTimestamp":null},"spec":{"accessModes":["ReadWriteOnce"],"dataSource":{"apiGroup":null,"kind":"PersistentVolumeClaim","name":"x"},"resources":{"requests":{"storage":"1Gi"}}}}},"name":"v"}]}}}}`,
+    '{"metadata":{"labels":{}},"spec":{"containers":[{"name":"a","ports":[{"containerPort":80,"hostPort":0,"protocol":"TCP"}],"livenessProbe":{"grpc":{"port":9000}},"resources":{"limits":{}}}],"affinity":{},"hostPID":false,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"priority":0,"volumes":[{"name":"v","ephemeral":{"volumeClaimTemplate":{"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1024Mi"}},"dataSource":{"kind":"PersistentVolumeClaim","name":"x"}}}}}]}}',
+    '{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null},"spec":{"affinity":{},"containers":[{"livenessProbe":{"grpc":{"port":9000,"service":null}},"name":"a","ports":[{"containerPort":80,"protocol":"TCP"}],"resources":{}}],"priority":0,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"volumes":[{"ephemeral":{"volumeClaimTemplate":{"metadata":{"creationTimestamp":null},"spec":{"accessModes":["ReadWriteOnce"],"dataSource":{"apiGroup":null,"kind":"PersistentVolumeClaim","name":"x"},"resources":{"requests":{"storage":"1Gi"}}}}},"name":"v"}]}}}}',
   ],
 ])("%s", (_, template, data) => expect(podTemplateRevisionData(JSON.parse(template))).toBe(data));
 
@@ -29,17 +30,17 @@ test.each<[string, number | undefined, string]>([
     "5d4786c668",
   ],
   [
-    String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null},"spec":{"affinity":{},"containers":[{"livenessProbe":{"grpc":{"port":9000,"service":null}},"name":"a","ports":[{"containerPort":80,"protocol":"TCP"}],"resources":{}}],"priority":0,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"volumes":[{"ephemeral":{"volumeClaimTemplate":{"metadata":{"creationTimestamp":null},"spec":{"accessModes":["ReadWriteOnce"],"dataSource":{"apiGroup":null,"kind":"PersistentVolumeClaim","name":"x"},"resources":{"requests":{"storage":"1Gi"}}}}},"name":"v"}]}}}}`,
+    '{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null},"spec":{"affinity":{},"containers":[{"livenessProbe":{"grpc":{"port":9000,"service":null}},"name":"a","ports":[{"containerPort":80,"protocol":"TCP"}],"resources":{}}],"priority":0,"shareProcessNamespace":false,"terminationGracePeriodSeconds":0,"volumes":[{"ephemeral":{"volumeClaimTemplate":{"metadata":{"creationTimestamp":null},"spec":{"accessModes":["ReadWriteOnce"],"dataSource":{"apiGroup":null,"kind":"PersistentVolumeClaim","name":"x"},"resources":{"requests":{"storage":"1Gi"}}}}},"name":"v"}]}}}}',
     0,
     "7c559fb844",
   ],
   [
-    String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:1.25","imagePullPolicy":"Always","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}`,
+    '{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:1.25","imagePullPolicy":"Always","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}',
     0,
     "5794d985c7",
   ],
   [
-    String.raw`{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:1.25","imagePullPolicy":"Always","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}`,
+    '{"spec":{"template":{"$patch":"replace","metadata":{"creationTimestamp":null,"labels":{"app":"sample"}},"spec":{"containers":[{"image":"nginx:1.25","imagePullPolicy":"Always","name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}',
     1,
     "5794d985c6",
   ],
