@@ -13,12 +13,13 @@ import { join } from "node:path";
 import { binary } from "./binaries.ts";
 import type { ApiClient } from "./client.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
-import type { Registry } from "./images.ts";
+
 import { type Installed, installManifests } from "./install.ts";
 import { type Kwok, startKwok } from "./kwok.ts";
 import { type Manager, type ManagerOptions, startManager } from "./manager.ts";
 import type { RealNode } from "./node.ts";
 import { type Ran, type RunOptions, run } from "./process.ts";
+import type { Registry } from "./registry.ts";
 import { waitFor } from "./wait.ts";
 
 export { type Answer, ApiClient, type ContentType, type ObjectLike } from "./client.ts";
@@ -136,7 +137,7 @@ async function startNodes(
   // Loaded late: a rig without real nodes needs none of it.
   const { startRegistry } = await import("./images.ts");
   const { startNode } = await import("./node.ts");
-  const registry = await startRegistry(plane.stateDir);
+  const registry = await startRegistry();
   started.push(registry);
   const nodes: RealNode[] = [];
   for (let index = 0; index < count; index++) {

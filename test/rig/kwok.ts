@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { binary } from "./binaries.ts";
+import type { ObjectLike } from "./client.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { kwokConfig } from "./kwok-stages.ts";
 import { type Process, startProcess } from "./process.ts";
@@ -45,7 +46,7 @@ export async function startKwok(plane: ControlPlane, nodeCount: number): Promise
       `${count} kwok nodes to be Ready`,
       async () => {
         if (!process.running()) throw new GiveUp(`kwok ended while starting; the end of ${process.logPath}:\n${process.tail()}`);
-        const nodes = await plane.admin.list<NodeLike>("/api/v1/nodes?labelSelector=type%3Dkwok");
+        const nodes = await plane.admin.list<ObjectLike & NodeState>("/api/v1/nodes?labelSelector=type%3Dkwok");
         return names.every((name) =>
           nodes.some((node) => node.metadata.name === name && isReady(node) && (node.spec.taints ?? []).length === 0),
         );
@@ -63,14 +64,14 @@ export async function startKwok(plane: ControlPlane, nodeCount: number): Promise
   return { nodeNames, process, addNodes, stop: () => process.stop() };
 }
 
-interface NodeLike {
-  readonly metadata: { readonly name: string };
+/** What tells whether a node takes pods. */
+export interface NodeState {
   readonly spec: { readonly taints?: readonly unknown[] };
   readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
 
 /** Ready by its own word; a taint of the control plane's may still keep pods away for a moment. */
-export function isReady(object: { readonly status?: NodeLike["status"] }): boolean {
+export function isReady(object: { readonly status?: NodeState["status"] }): boolean {
   return object.status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
 }
 

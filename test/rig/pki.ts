@@ -36,7 +36,7 @@ export async function createAuthority(commonName: string): Promise<Authority> {
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const issue = async (subject: x509.JsonNameParams, extensions: x509.Extension[]): Promise<KeyPairPem> => {
+  const issue = async (subject: x509.JsonName, extensions: x509.Extension[]): Promise<KeyPairPem> => {
     const leaf = await generate();
     const issued = await x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(),
@@ -68,7 +68,9 @@ export async function createAuthority(commonName: string): Promise<Authority> {
         [{ CN: [name] }],
         [
           new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-          new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isAddress(value) ? "ip" : "dns", value }))),
+          new x509.SubjectAlternativeNameExtension(
+            names.map((value) => ({ type: isAddress(value) ? ("ip" as const) : ("dns" as const), value })),
+          ),
         ],
       ),
   };

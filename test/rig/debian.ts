@@ -1,0 +1,36 @@
+/** What a real node needs from the operating system: container runtime, network plugins, a static busybox. On Debian it is installed when missing. */
+import { existsSync } from "node:fs";
+import { cacheDir, say } from "./binaries.ts";
+import { withLock } from "./lock.ts";
+import { must } from "./process.ts";
+
+const needs: readonly { readonly package: string; readonly present: () => boolean }[] = [
+  { package: "containerd", present: () => Bun.which("containerd") !== null && Bun.which("containerd-shim-runc-v2") !== null },
+  { package: "runc", present: () => Bun.which("runc") !== null },
+  { package: "containernetworking-plugins", present: () => cniDir() !== undefined },
+  { package: "busybox-static", present: () => Bun.which("busybox") !== null },
+  { package: "iptables", present: () => Bun.which("iptables") !== null },
+  { package: "iproute2", present: () => Bun.which("ip") !== null },
+];
+
+const installTimeoutMs = 10 * 60_000;
+
+/** Where the CNI plugins are; undefined when they are not installed. */
+export function cniDir(): string | undefined {
+  return ["/usr/lib/cni", "/opt/cni/bin"].find((dir) => existsSync(`${dir}/bridge`) && existsSync(`${dir}/host-local`));
+}
+
+/** @throws Error saying what is missing and how to get it */
+export async function ensureNodePackages(): Promise<void> {
+  if (process.platform !== "linux") throw new Error("a real node needs Linux");
+  if (process.getuid?.() !== 0) throw new Error("a real node needs root: containers, mounts and bridges are made");
+  const missing = needs.filter((need) => !need.present()).map((need) => need.package);
+  if (missing.length === 0) return;
+  if (!Bun.which("apt-get")) throw new Error(`a real node needs ${missing.join(", ")} (Debian's names): install them and try again`);
+  await withLock(`${cacheDir()}/lock`, installTimeoutMs, say, async () => {
+    say(`installing Debian packages: ${missing.join(" ")}`);
+    const options = { timeoutMs: installTimeoutMs, env: { DEBIAN_FRONTEND: "noninteractive" } };
+    await must(["apt-get", "update"], options);
+    await must(["apt-get", "install", "-y", "--no-install-recommends", ...missing], options);
+  });
+}
