@@ -84,7 +84,9 @@ export function mapOf<T>(value: Schema<T>): Schema<Record<string, T>> {
 type Fields = Readonly<Record<string, Schema>>;
 type None = Readonly<Record<never, Schema>>;
 type Flat<T> = { [K in keyof T]: T[K] } & {};
-type FieldsOutput<R extends Fields, O extends Fields> = Flat<{ [K in keyof R]: Output<R[K]> } & { [K in keyof O]?: Output<O[K]> }>;
+type FieldsOutput<R extends Fields, O extends Fields> = Flat<
+  { -readonly [K in keyof R]: Output<R[K]> } & { -readonly [K in keyof O]?: Output<O[K]> }
+>;
 
 /** An object whose fields are all optional. */
 export function fields<const O extends Fields>(optional: O): Schema<FieldsOutput<None, O>> {
