@@ -4,7 +4,7 @@
  * control-plane.ts  etcd, kube-apiserver, kube-controller-manager, kube-scheduler
  * kwok.ts           simulated nodes; kwok-stages.ts says how their pods behave
  * node.ts           real nodes: kubelet, containerd, a bridge; images.ts: the registry and what is in it
- * manager.ts        the product under test, running outside the cluster against it
+ * manager.ts        the product under test, running outside the cluster against it; daemon.ts: its node daemon
  * binaries.ts       where all these programs come from
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { binary } from "./binaries.ts";
 import type { ApiClient } from "./client.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
+import { type Daemon, type DaemonOptions, startDaemon } from "./daemon.ts";
 
 import { type Installed, installManifests } from "./install.ts";
 import { type Kwok, startKwok } from "./kwok.ts";
@@ -24,9 +25,12 @@ import { waitFor } from "./wait.ts";
 
 export { type Answer, ApiClient, type ContentType, type ObjectLike } from "./client.ts";
 export { countAudited } from "./control-plane.ts";
+export type { Daemon, DaemonOptions } from "./daemon.ts";
 export { nodeDownAnnotation, podAnnotations } from "./kwok-stages.ts";
 export type { Manager, ManagerOptions } from "./manager.ts";
+export type { RealNode } from "./node.ts";
 export type { Process, Ran } from "./process.ts";
+export type { Registry } from "./registry.ts";
 export { GiveUp, waitFor } from "./wait.ts";
 
 export interface RigOptions {
@@ -63,6 +67,8 @@ export interface Rig {
   install(dir?: string): Promise<Installed>;
   /** Starts the product's manager against this cluster; stopped with the rig at the latest. */
   startManager(options?: ManagerOptions): Promise<Manager>;
+  /** Starts the product's daemon for a real node; stopped with the rig at the latest. */
+  startDaemon(node: RealNode, options?: DaemonOptions): Promise<Daemon>;
   stop(): Promise<void>;
 }
 
@@ -118,6 +124,11 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         const manager = await startManager(rig, managerOptions);
         started.push(manager);
         return manager;
+      },
+      startDaemon: async (node, daemonOptions) => {
+        const daemon = await startDaemon(rig, node, daemonOptions);
+        started.push(daemon);
+        return daemon;
       },
       stop,
     };

@@ -39,9 +39,12 @@ function count(flag: "nodes" | "kwok"): number {
   return number;
 }
 
+/** The rig that runs in the state directory. Its number may meanwhile belong to another program, which must not be stopped. */
 function ownerPid(): number | undefined {
   const pid = existsSync(pidPath) ? Number(readFileSync(pidPath, "utf8")) : 0;
-  return pid > 0 && exists(pid) ? pid : undefined;
+  if (!(pid > 0 && exists(pid))) return undefined;
+  const cmdline = `/proc/${pid}/cmdline`;
+  return existsSync(cmdline) && !readFileSync(cmdline, "utf8").includes("rig/main.ts") ? undefined : pid;
 }
 
 async function up(): Promise<void> {
@@ -113,7 +116,20 @@ async function clear(): Promise<void> {
   if (!existsSync(stateDir)) return;
   if (existsSync(join(stateDir, "nodes"))) await (await import("./node-cleanup.ts")).cleanNodes(stateDir);
   // The log of a detached rig stays: it tells how it ended.
-  for (const entry of ["etcd", "pki", "kubeconfigs", "nodes", "registry", "logs", "kubeconfig", "rig.pid", "ready.json"])
+  for (const entry of [
+    "etcd",
+    "pki",
+    "kubeconfigs",
+    "nodes",
+    "registry",
+    "logs",
+    "kubeconfig",
+    "kwok.yaml",
+    "scheduler.json",
+    "audit-policy.json",
+    "rig.pid",
+    "ready.json",
+  ])
     rmSync(join(stateDir, entry), { recursive: true, force: true });
 }
 
