@@ -5,7 +5,7 @@
  * The last line is `N passed, N failed[, N skipped]`, alone.
  */
 import { existsSync } from "node:fs";
-import { type Tally, addTally, emptyTally, tallyOf } from "./lib/tally.ts";
+import { addTally, emptyTally, type Tally, tallyOf } from "./lib/tally.ts";
 
 const partNames = ["check", "unit", "sim", "cluster", "node", "bench"] as const;
 type PartName = (typeof partNames)[number];

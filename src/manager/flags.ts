@@ -2,7 +2,11 @@
 import type { Flag } from "../process/flags.ts";
 import { loggingFlags } from "../process/logging-flags.ts";
 
-const workers = (what: string): Flag & { readonly type: "integer" } => ({ type: "integer", default: 3, help: `parallel reconciles of ${what}` });
+const workers = (what: string): Flag & { readonly type: "integer" } => ({
+  type: "integer",
+  default: 3,
+  help: `parallel reconciles of ${what}`,
+});
 
 export const managerFlags = {
   mode: { type: "string", default: "manager", help: "what this process is: manager or daemon" },
@@ -21,9 +25,21 @@ export const managerFlags = {
   namespace: { type: "string", default: "", help: "watch only this namespace" },
   "sync-period": { type: "string", default: "", help: "full resync of all keys; empty: 10h, 0: never" },
   "controller-cache-sync-timeout": { type: "duration", default: "2m", help: "the process ends when its caches are not filled by then" },
-  "webhook-initialize-timeout": { type: "duration", default: "60s", help: "the process ends when certificates and webhooks are not set up by then" },
-  "default-ttlseconds-for-always-nodeimage": { type: "integer", default: 300, help: "seconds a finished pull with imagePullPolicy Always is kept" },
-  "rest-config-qps": { type: "integer", default: 30, help: "requests per second; only a limit when given, else the server's flow control leads" },
+  "webhook-initialize-timeout": {
+    type: "duration",
+    default: "60s",
+    help: "the process ends when certificates and webhooks are not set up by then",
+  },
+  "default-ttlseconds-for-always-nodeimage": {
+    type: "integer",
+    default: 300,
+    help: "seconds a finished pull with imagePullPolicy Always is kept",
+  },
+  "rest-config-qps": {
+    type: "integer",
+    default: 30,
+    help: "requests per second; only a limit when given, else the server's flow control leads",
+  },
   "rest-config-burst": { type: "integer", default: 50, help: "requests at once before --rest-config-qps applies" },
   "rate-limiter-base-delay": { type: "duration", default: "5ms", help: "first retry of a failed key" },
   "rate-limiter-max-delay": { type: "duration", default: "1000s", help: "longest retry of a failed key" },
@@ -33,8 +49,16 @@ export const managerFlags = {
   "disable-no-deepcopy": { type: "boolean", default: false, help: "no effect: objects of the cache are never changed", ignored: true },
   "protection-log-path": { type: "string", default: "/log", help: "directory of protection.log" },
   "feature-gates": { type: "string", default: "", help: "A=true,B=false" },
-  "ws-enabled-versioned-status": { type: "string", default: "deployment,replicaset", help: "WorkloadSpread kinds with versioned subset status" },
-  "cloneset-scaling-exclude-preparing-delete": { type: "boolean", default: false, help: "pods in PreparingDelete do not count in replicas, for all CloneSets" },
+  "ws-enabled-versioned-status": {
+    type: "string",
+    default: "deployment,replicaset",
+    help: "WorkloadSpread kinds with versioned subset status",
+  },
+  "cloneset-scaling-exclude-preparing-delete": {
+    type: "boolean",
+    default: false,
+    help: "pods in PreparingDelete do not count in replicas, for all CloneSets",
+  },
   "assign-pods-by-scheduler": { type: "boolean", default: true, help: "Advanced DaemonSet: let the scheduler bind the pods" },
   "assign-bcj-pods-by-scheduler": { type: "boolean", default: true, help: "BroadcastJob: let the scheduler bind the pods" },
   "nodeimage-creation-delay": { type: "duration", default: "30s", help: "wait after a Node is ready before its NodeImage is made" },

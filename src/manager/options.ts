@@ -1,6 +1,6 @@
 /** What the manager was asked to be: flags and environment, checked once, before anything starts. */
 import { type Gates, parseGates } from "../api/gates.ts";
-import { parseGoDuration } from "../kube/time.ts";
+import { parseDuration } from "../kube/time.ts";
 import { type FlagValues, parseFlags } from "../process/flags.ts";
 import { managerFlags } from "./flags.ts";
 
@@ -31,40 +31,25 @@ export interface ManagerOptions {
   readonly warnings: readonly string[];
 }
 
-export type OptionsResult = { readonly ok: true; readonly options: ManagerOptions } | { readonly ok: false; readonly code: 1 | 2; readonly message: string };
+export type OptionsResult =
+  | { readonly ok: true; readonly options: ManagerOptions }
+  | { readonly ok: false; readonly code: 1 | 2; readonly message: string };
 
 /** Usage errors end with code 2, values that cannot be with code 1. */
-export function managerOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): OptionsResult {
+export function managerOptions(args: readonly string[], environment: Environment): OptionsResult {
   const parsed = parseFlags(managerFlags, args);
   if (!parsed.ok) return { ok: false, code: 2, message: parsed.message };
   if (parsed.rest.length > 0) return { ok: false, code: 2, message: `unexpected argument "${parsed.rest[0]}"; see --help` };
   const flags = parsed.values;
-  const warnings: string[] = [];
-  const wrong = (message: string): OptionsResult => ({ ok: false, code: 1, message });
+  const gates = parseGates(flags["feature-gates"], environment.CUSTOM_RESOURCE_ENABLE ?? "");
+  if (!gates.ok) return { ok: false, code: 1, message: `--feature-gates: ${gates.problems.join("; ")}` };
+  const webhook = webhookOptions(environment);
+  const wrong = wrongFlag(flags) ?? (typeof webhook === "string" ? webhook : undefined);
+  if (wrong !== undefined || typeof webhook === "string") return { ok: false, code: 1, message: wrong ?? "" };
 
-  if (flags["logging-format"] !== "text" && flags["logging-format"] !== "json")
-    return wrong(`--logging-format=${flags["logging-format"]}: expected text or json`);
-  const gates = parseGates(flags["feature-gates"], { customResourceEnable: environment.CUSTOM_RESOURCE_ENABLE ?? "" });
-  if (!gates.ok) return wrong(`--feature-gates: ${gates.message}`);
-  warnings.push(...gates.warnings);
-  const ttl = flags["default-ttlseconds-for-always-nodeimage"];
-  if (ttl < 0 || ttl > alwaysPullTtlSecondsMax)
-    return wrong(`--default-ttlseconds-for-always-nodeimage=${ttl}: expected 0 to ${alwaysPullTtlSecondsMax} (31 days)`);
-  if (flags["leader-election-renew-deadline"] >= flags["leader-election-lease-duration"])
-    return wrong("--leader-election-renew-deadline must be shorter than --leader-election-lease-duration");
-  if (flags["leader-election-resource-lock"] !== "leases")
-    return wrong(`--leader-election-resource-lock=${flags["leader-election-resource-lock"]}: only leases are supported`);
-
-  const port = environment.WEBHOOK_PORT ? Number(environment.WEBHOOK_PORT) : 9876;
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) return wrong(`WEBHOOK_PORT=${environment.WEBHOOK_PORT}: expected a port number`);
-  const host = environment.WEBHOOK_HOST ?? "";
-  const writer = environment.WEBHOOK_CERT_WRITER || (host === "" ? "secret" : "fs");
-  if (writer !== "fs" && writer !== "secret") return wrong(`WEBHOOK_CERT_WRITER=${writer}: expected fs or secret`);
-
-  const resync = flags["sync-period"];
-  const resyncMs = resync === "" ? resyncDefaultMs : resync === "0" ? 0 : parseGoDuration(resync);
-  if (resyncMs === undefined) warnings.push(`--sync-period=${resync} is not a duration such as 10h and is ignored`);
-
+  const warnings = [...gates.notes];
+  const resyncMs = resyncPeriodMs(flags["sync-period"]);
+  if (Number.isNaN(resyncMs)) warnings.push(`--sync-period=${flags["sync-period"]} is not a duration such as 10h and is ignored`);
   const limited = parsed.given.has("rest-config-qps") || parsed.given.has("rest-config-burst");
   return {
     ok: true,
@@ -72,21 +57,53 @@ export function managerOptions(args: readonly string[], environment: Readonly<Re
       flags,
       gates: gates.gates,
       rateLimit: limited
-        ? { perSecond: flags["rest-config-qps"] > 0 ? flags["rest-config-qps"] : 20, burst: flags["rest-config-burst"] > 0 ? flags["rest-config-burst"] : 30 }
+        ? { perSecond: positive(flags["rest-config-qps"], 20), burst: positive(flags["rest-config-burst"], 30) }
         : undefined,
-      resyncMs: resyncMs === undefined ? resyncDefaultMs : resyncMs === 0 ? undefined : resyncMs,
+      resyncMs: Number.isNaN(resyncMs) ? resyncDefaultMs : resyncMs === 0 ? undefined : resyncMs,
       installNamespace: environment.POD_NAMESPACE || "kruise-system",
       daemonConfigNamespace: environment.KRUISE_DAEMON_CONFIG_NS || "kruise-daemon-config",
-      webhook: {
-        port,
-        host,
-        certDir: environment.WEBHOOK_CERT_DIR || "/tmp/kruise-webhook-certs",
-        certWriter: writer,
-        secretName: environment.SECRET_NAME || "kruise-webhook-certs",
-        serviceName: environment.SERVICE_NAME || "kruise-webhook-service",
-        renewBefore: environment.CERTS_RENEW_BEFORE ?? "",
-      },
+      webhook,
       warnings,
     },
+  };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const positive = (value: number, otherwise: number) => (value > 0 ? value : otherwise);
+
+function wrongFlag(flags: ManagerOptions["flags"]): string | undefined {
+  const format = flags["logging-format"];
+  if (format !== "text" && format !== "json") return `--logging-format=${format}: expected text or json`;
+  const ttl = flags["default-ttlseconds-for-always-nodeimage"];
+  if (ttl < 0 || ttl > alwaysPullTtlSecondsMax)
+    return `--default-ttlseconds-for-always-nodeimage=${ttl}: expected 0 to ${alwaysPullTtlSecondsMax} (31 days)`;
+  if (flags["leader-election-renew-deadline"] >= flags["leader-election-lease-duration"])
+    return "--leader-election-renew-deadline must be shorter than --leader-election-lease-duration";
+  const lock = flags["leader-election-resource-lock"];
+  if (lock !== "leases") return `--leader-election-resource-lock=${lock}: only leases are supported`;
+  return undefined;
+}
+
+/** @returns 0 for never, NaN when it cannot be read */
+function resyncPeriodMs(text: string): number {
+  if (text === "") return resyncDefaultMs;
+  return text === "0" ? 0 : (parseDuration(text) ?? Number.NaN);
+}
+
+function webhookOptions(environment: Environment): ManagerOptions["webhook"] | string {
+  const port = environment.WEBHOOK_PORT ? Number(environment.WEBHOOK_PORT) : 9876;
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return `WEBHOOK_PORT=${environment.WEBHOOK_PORT}: expected a port number`;
+  const host = environment.WEBHOOK_HOST ?? "";
+  const certWriter = environment.WEBHOOK_CERT_WRITER || (host === "" ? "secret" : "fs");
+  if (certWriter !== "fs" && certWriter !== "secret") return `WEBHOOK_CERT_WRITER=${certWriter}: expected fs or secret`;
+  return {
+    port,
+    host,
+    certDir: environment.WEBHOOK_CERT_DIR || "/tmp/kruise-webhook-certs",
+    certWriter,
+    secretName: environment.SECRET_NAME || "kruise-webhook-certs",
+    serviceName: environment.SERVICE_NAME || "kruise-webhook-service",
+    renewBefore: environment.CERTS_RENEW_BEFORE ?? "",
   };
 }

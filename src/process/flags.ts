@@ -2,7 +2,7 @@
  * Command-line flags as a table, in Go's syntax, which is what existing manifests use: `--name=value`, `--name value`, `-name=value`,
  * booleans as `--x` or `--x=false`, durations as `1m30s`.
  */
-import { parseGoDuration } from "../kube/time.ts";
+import { parseDuration } from "../kube/time.ts";
 
 export type FlagType = "string" | "boolean" | "integer" | "duration";
 
@@ -54,7 +54,8 @@ export function parseFlags<T extends FlagTable>(table: T, args: readonly string[
       }
     }
     const value = parseValue(flag.type, text);
-    if (value === undefined) return { ok: false, message: `invalid value "${text}" for flag --${name}: expected ${expectation[flag.type]}` };
+    if (value === undefined)
+      return { ok: false, message: `invalid value "${text}" for flag --${name}: expected ${expectation[flag.type]}` };
     values[name] = value;
     given.add(name);
   }
@@ -83,7 +84,7 @@ function split(arg: string): { name: string; inline: string | undefined } {
 
 function defaultOf(name: string, flag: Flag): string | number | boolean {
   if (flag.type !== "duration") return flag.default;
-  const ms = parseGoDuration(String(flag.default));
+  const ms = parseDuration(String(flag.default));
   if (ms === undefined) throw new Error(`the default of --${name} is not a duration: ${flag.default}`);
   return ms;
 }
@@ -97,12 +98,14 @@ function parseValue(type: FlagType, text: string): string | number | boolean | u
     case "integer":
       return /^[-+]?\d{1,15}$/.test(text) ? Number(text) : undefined;
     case "duration":
-      return parseGoDuration(text);
+      return parseDuration(text);
   }
 }
 
 function unknownFlag(table: FlagTable, name: string): string {
-  const near = Object.keys(table).filter((known) => known.includes(name) || name.includes(known) || known.replaceAll("-", "") === name.replaceAll(/[-_]/g, ""));
+  const near = Object.keys(table).filter(
+    (known) => known.includes(name) || name.includes(known) || known.replaceAll("-", "") === name.replaceAll(/[-_]/g, ""),
+  );
   const hint = near.length > 0 ? `; did you mean ${near.map((known) => `--${known}`).join(" or ")}?` : "; see --help";
   return `unknown flag: --${name}${hint}`;
 }

@@ -1,7 +1,12 @@
 /** The logging flags of klog and component-base: manifests pass them, so all are accepted; `--v` and `--logging-format` have an effect. */
 import type { Flag } from "./flags.ts";
 
-const ignored = (type: Flag["type"], value: Flag["default"]): Flag => ({ type, default: value, help: "accepted for compatibility", ignored: true });
+const ignored = (type: Flag["type"], value: Flag["default"]): Flag => ({
+  type,
+  default: value,
+  help: "accepted for compatibility",
+  ignored: true,
+});
 
 export const loggingFlags = {
   v: { type: "integer", default: 0, help: "verbosity: 0 info, 2 and more debug, 5 and more trace" },
