@@ -1,0 +1,23 @@
+/**
+ * Pod conditions that decide whether traffic reaches a pod. `addKeyStep`/`removeKeysStep` hold a pod out of service through
+ * KruisePodReady under one's own key; `withReady` turns `Ready` at once when a readiness gate turned False.
+ */
+export { conditionOf, hasReadinessGate, isConditionTrue, withReady } from "./conditions.ts";
+export {
+  addKeyStep,
+  holdsKey,
+  keysText,
+  type NotReadyKey,
+  needsKey,
+  preDeleteKey,
+  preUpdateKey,
+  readKeys,
+  recreateKey,
+  removeKeysStep,
+} from "./keys.ts";
+
+/**
+ * Milliseconds that a condition which makes a pod ready may wait for company: a new pod gets KruisePodReady and InPlaceUpdateReady from two
+ * controllers within this time, in one write.
+ */
+export const readyGatherMs = 50;
