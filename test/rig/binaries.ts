@@ -15,6 +15,7 @@ import { messageOf } from "./wait.ts";
 export const kubernetesVersion = "v1.34.4";
 const etcdVersion = "v3.6.5";
 const kwokVersion = "v0.8.0";
+const elfMagic = Buffer.from("\x7fELF", "latin1");
 
 export type BinaryName = "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kubelet" | "kubectl" | "kwok";
 
@@ -61,11 +62,13 @@ const sources: Record<BinaryName, Source> = {
   },
   kwok: {
     version: kwokVersion,
-    download: async (target) =>
-      writeFileSync(
-        target,
-        await fetched(`https://github.com/kubernetes-sigs/kwok/releases/download/${kwokVersion}/kwok-linux-${architecture()}`),
-      ),
+    download: async (target) => {
+      const url = `https://github.com/kubernetes-sigs/kwok/releases/download/${kwokVersion}/kwok-linux-${architecture()}`;
+      const bytes = await fetched(url);
+      // No sum is published beside it; at least it must not be the page of a proxy.
+      if (!Buffer.from(bytes.subarray(0, 4)).equals(elfMagic)) throw new Error(`${url} did not answer with a program`);
+      writeFileSync(target, bytes);
+    },
     build: (target) => buildKwok(join(cacheDir(), "build", `kwok-${kwokVersion}`), kwokVersion, target),
   },
   "kube-apiserver": kubernetes("kube-apiserver"),

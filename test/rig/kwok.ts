@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { binary } from "./binaries.ts";
-import type { ObjectLike } from "./client.ts";
+import { type ObjectLike, writeKubeconfig } from "./client.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { kwokConfig } from "./kwok-stages.ts";
 import { type Process, startProcess } from "./process.ts";
@@ -23,11 +23,17 @@ export async function startKwok(plane: ControlPlane, nodeCount: number): Promise
   const path = await binary("kwok");
   const configPath = join(plane.stateDir, "kwok.yaml");
   writeFileSync(configPath, kwokConfig());
+  // A user of its own, so that an audit log tells its requests from the test's.
+  const kubeconfigPath = writeKubeconfig(
+    join(plane.stateDir, "kubeconfigs", "kwok.json"),
+    plane,
+    await plane.authority.client("kwok", ["system:masters"]),
+  );
   const process = startProcess({
     name: "kwok",
     argv: [
       path,
-      `--kubeconfig=${plane.kubeconfigPath}`,
+      `--kubeconfig=${kubeconfigPath}`,
       `--config=${configPath}`,
       "--manage-all-nodes=false",
       "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
