@@ -139,7 +139,7 @@ function mergeList(field: PatchField, before: readonly unknown[], change: readon
   if (field.mergeKey === undefined)
     return change.some((item) => isFields(item) && Object.hasOwn(item, directive)) ? withoutListDirectives(change) : change;
   const { merged, base, items } = mergeItems(field, before, change);
-  return arranged(field, merged, items, base);
+  return merged === items ? items : arranged(field, merged, items, base);
 }
 
 function withoutListDirectives(change: readonly unknown[]): readonly unknown[] {
