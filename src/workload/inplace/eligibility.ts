@@ -2,13 +2,13 @@
 import type { Gates } from "../../api/gates.ts";
 import { annotation } from "../../api/names.ts";
 import { type Fields, fieldsOf, itemsOf, textOf } from "../../kube/json.ts";
+import { qosClass } from "../../kube/qos.ts";
 import { canonicalQuantity } from "../../kube/quantity.ts";
 import type { Container, ControllerRevision } from "../../kube/types.ts";
 import { metadataEnvOf } from "../container-env.ts";
 import { equalBesideTemplate, normalisedTemplateOf } from "../revision/data.ts";
 import { diff, type Operation } from "./diff.ts";
 import { type MetadataKind, metadataPatchOf, without } from "./metadata-patch.ts";
-import { qosClassOf } from "./qos.ts";
 import type { RefMetadata, ResourceChange, UpdateSpec } from "./spec.ts";
 
 export interface EligibilityOptions {
@@ -26,28 +26,33 @@ interface Changes {
   readonly metadata: Operation[];
 }
 
-const memo = new WeakMap<object, WeakMap<object, Map<string, TemplateChange | undefined>>>();
+/** Either what changes, or why pods have to be recreated: "spec.containers[0].env is added". */
+export type Eligibility = { readonly ok: true; readonly change: TemplateChange } | { readonly ok: false; readonly why: string };
+const no = (why: string): Eligibility => ({ ok: false, why });
 
-/** @returns undefined when pods have to be recreated; computed once for two revisions */
-export function changeBetween(
+const memo = new WeakMap<object, WeakMap<object, Map<string, Eligibility>>>();
+
+/** Computed once for two revisions. */
+export function eligibility(
   before: Readonly<ControllerRevision> | undefined,
   after: Readonly<ControllerRevision> | undefined,
   options: EligibilityOptions,
-): TemplateChange | undefined {
-  if (before === undefined || after === undefined) return undefined;
+): Eligibility {
+  if (before === undefined || after === undefined) return no("the revision that the pod runs is not known any more");
   const { gates } = options;
   const flags = [
     gates.enabled("InPlaceUpdateEnvFromMetadata"),
     gates.enabled("InPlaceWorkloadVerticalScaling"),
     gates.enabled("RecreatePodWhenChangeVCTInCloneSetGate") && options.ignoreClaimTemplates !== true,
   ] as const;
-  const ofBefore = memo.get(before) ?? new WeakMap<object, Map<string, TemplateChange | undefined>>();
+  const ofBefore = memo.get(before) ?? new WeakMap<object, Map<string, Eligibility>>();
   memo.set(before, ofBefore);
-  const known = ofBefore.get(after) ?? new Map<string, TemplateChange | undefined>();
+  const known = ofBefore.get(after) ?? new Map<string, Eligibility>();
   ofBefore.set(after, known);
   const key = flags.join();
-  if (!known.has(key)) known.set(key, compute(before, after, ...flags));
-  return known.get(key);
+  const found = known.get(key) ?? compute(before, after, ...flags);
+  known.set(key, found);
+  return found;
 }
 
 function compute(
@@ -56,16 +61,27 @@ function compute(
   envFromMetadata: boolean,
   resize: boolean,
   claimTemplatesMatter: boolean,
-): TemplateChange | undefined {
+): Eligibility {
   const from = normalisedTemplateOf(before);
   const to = normalisedTemplateOf(after);
-  if (from === undefined || to === undefined || !equalBesideTemplate(before, after)) return undefined;
-  if (claimTemplatesMatter && claimTemplatesDiffer(before, after)) return undefined;
+  if (from === undefined || to === undefined) return no("a revision holds no pod template");
+  if (!equalBesideTemplate(before, after)) return no("the revisions differ beside their pod templates");
+  if (claimTemplatesMatter && claimTemplatesDiffer(before, after)) return no("the volumeClaimTemplates differ");
   const changes: Changes = { images: new Map(), resources: new Map(), metadata: [] };
   const containers = itemsOf(fieldsOf(from["spec"])["containers"]) as readonly Container[];
-  if (!diff(from, to).every((operation) => collect(operation, containers, resize, changes))) return undefined;
-  if (changes.resources.size > 0 && qosClassOf(fieldsOf(from["spec"])) !== qosClassOf(fieldsOf(to["spec"]))) return undefined;
-  return { images: changes.images, resources: changes.resources, ...metadataChange(from, to, changes.metadata, envFromMetadata) };
+  const obstacle = diff(from, to).find((operation) => !collect(operation, containers, resize, changes));
+  if (obstacle !== undefined) return no(operationText(obstacle));
+  const [oldQos, newQos] = [qosClass(from["spec"]), qosClass(to["spec"])];
+  if (changes.resources.size > 0 && oldQos !== newQos) return no(`the quality-of-service class changes from ${oldQos} to ${newQos}`);
+  const { images, resources, metadata } = changes;
+  return { ok: true, change: { images, resources, ...metadataChange(from, to, metadata, envFromMetadata) } };
+}
+
+const verbs = { add: "is added", remove: "is removed", replace: "changes" } as const;
+
+function operationText({ op, path }: Operation): string {
+  const where = path.map((part, index) => (/^\d+$/.test(part) ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
+  return `${where === "" ? "the template" : where} ${verbs[op]}`;
 }
 
 function claimTemplatesDiffer(before: Readonly<ControllerRevision>, after: Readonly<ControllerRevision>): boolean {

@@ -4,17 +4,18 @@
  * For CloneSet, Advanced StatefulSet and Advanced DaemonSet; nothing here reads, writes or looks at a clock. A workload calls
  * - `planRefresh(pod, settings, nowMs)` for every pod at every round → { steps, delayMs?, why?, problem? }: ends grace periods, starts the
  *   next batch, lets pods back into service;
- * - `planUpdate(pod, oldRevision, newRevision, options, nowMs)` for a pod whose turn it is → { inPlace: false }, or { inPlace: true, steps,
+ * - `planUpdate(pod, oldRevision, newRevision, options, nowMs)` for a pod whose turn it is → { inPlace: false, why }, or { inPlace: true, steps,
  *   delayMs? }. Steps go into one `change` of the pod, in order: out of service, (resize,) the change itself. `options.revisionLabels` are
  *   the labels that name the new revision, `options.alsoWrite` adds the lifecycle state Updating to the same write;
- * - `canUpdateInPlace(oldRevision, newRevision, { gates, ignoreClaimTemplates })` to know beforehand;
+ * - `canUpdateInPlace(oldRevision, newRevision, { gates, ignoreClaimTemplates })` to know beforehand, `whyNotInPlace` to tell;
  * - `isUpdateCompleted(pod, gates)` for lifecycle and availability, `updatePending(pod, gates)` for the reason;
  * - `isServing(pod)` for availability.
  * A pod takes four writes: out of service; image, labels and annotations; back in service; lifecycle label.
  */
 import { conditionType } from "../../api/names.ts";
+import { podCondition } from "../../kube/pod.ts";
 import type { Pod } from "../../kube/types.ts";
-import { conditionOf } from "../readiness/index.ts";
+
 import { graceText } from "./spec.ts";
 
 export type { UpdateSettings } from "./apply.ts";
@@ -39,6 +40,7 @@ export {
   type UpdateOptions,
   type UpdatePlan,
   updateSpecBetween,
+  whyNotInPlace,
 } from "./update.ts";
 
 /** Whether the pod waits for the end of a grace period: nobody else should touch it. */
@@ -48,7 +50,7 @@ export function isInGracePeriod(pod: Readonly<Pod>): boolean {
 
 /** A pod whose InPlaceUpdateReady condition exists and is not True is neither available nor updated and ready. */
 export function isServing(pod: Readonly<Pod>): boolean {
-  const condition = conditionOf(pod, conditionType.inPlaceUpdateReady);
+  const condition = podCondition(pod, conditionType.inPlaceUpdateReady);
   return condition === undefined || condition.status === "True";
 }
 

@@ -1,9 +1,10 @@
 /** What an existing pod needs at every round: the end of a grace period, the next batch, or to be let back into service. */
 import { conditionType } from "../../api/names.ts";
 import type { ConditionStep, Step } from "../../engine/plan.ts";
+import { hasReadinessGate, podCondition } from "../../kube/pod.ts";
 import { formatTime, parseTime } from "../../kube/time.ts";
 import type { Pod } from "../../kube/types.ts";
-import { conditionOf, hasReadinessGate, readyGatherMs } from "../readiness/index.ts";
+import { readyGatherMs } from "../readiness/index.ts";
 import { type Applied, applyBatch, type Progress, type UpdateSettings } from "./apply.ts";
 import { containersPending, type Pending } from "./completion.ts";
 import { graceText, hasChanges, readSpec, readState, stateText, type UpdateSpec, type UpdateState } from "./spec.ts";
@@ -48,7 +49,7 @@ function isContainerReady(pod: Readonly<Pod>, name: string): boolean {
 /** A pod without the readiness gate always is. */
 function isInService(pod: Readonly<Pod>): boolean {
   if (!hasReadinessGate(pod, conditionType.inPlaceUpdateReady)) return true;
-  const condition = conditionOf(pod, conditionType.inPlaceUpdateReady);
+  const condition = podCondition(pod, conditionType.inPlaceUpdateReady);
   return condition?.status === "True" && !condition.reason && !condition.message;
 }
 

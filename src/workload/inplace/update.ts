@@ -3,12 +3,13 @@ import type { Gates } from "../../api/gates.ts";
 import { annotation, conditionType, label } from "../../api/names.ts";
 import type { ConditionStep, Step, Write, WriteStep } from "../../engine/plan.ts";
 import type { Fields } from "../../kube/json.ts";
+import { hasReadinessGate, podCondition } from "../../kube/pod.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { ControllerRevision, Pod } from "../../kube/types.ts";
-import { conditionOf, hasReadinessGate, withReady } from "../readiness/index.ts";
+import { withReady } from "../readiness/index.ts";
 import { matchesRevision } from "../revision/labels.ts";
 import { type Applied, applyBatch, mergeMetadata, type Progress, type UpdateSettings } from "./apply.ts";
-import { changeBetween, type EligibilityOptions } from "./eligibility.ts";
+import { type EligibilityOptions, eligibility } from "./eligibility.ts";
 import { type UpdateSpec, writeSpec, writeState } from "./spec.ts";
 
 export interface UpdateOptions {
@@ -31,7 +32,7 @@ export interface MetadataWrite {
 }
 
 export type UpdatePlan =
-  | { readonly inPlace: false }
+  | { readonly inPlace: false; readonly why: string }
   | { readonly inPlace: true; readonly spec: UpdateSpec; readonly steps: readonly Step<Pod>[]; readonly delayMs?: number };
 
 /** What changes from one revision to the other; undefined: pods have to be recreated. An absent revision is never in place. */
@@ -40,9 +41,9 @@ export function updateSpecBetween(
   after: Readonly<ControllerRevision> | undefined,
   options: EligibilityOptions & { readonly gracePeriodSeconds?: number; readonly revision?: string },
 ): UpdateSpec | undefined {
-  const change = changeBetween(before, after, options);
-  if (change === undefined || after === undefined) return undefined;
-  return { ...change, revision: options.revision ?? after.metadata.name, graceSeconds: Math.max(options.gracePeriodSeconds ?? 0, 0) };
+  const found = eligibility(before, after, options);
+  if (!found.ok || after === undefined) return undefined;
+  return { ...found.change, revision: options.revision ?? after.metadata.name, graceSeconds: Math.max(options.gracePeriodSeconds ?? 0, 0) };
 }
 
 export function canUpdateInPlace(
@@ -50,7 +51,17 @@ export function canUpdateInPlace(
   after: Readonly<ControllerRevision> | undefined,
   options: EligibilityOptions,
 ): boolean {
-  return changeBetween(before, after, options) !== undefined;
+  return eligibility(before, after, options).ok;
+}
+
+/** In words for users; undefined when it is possible. */
+export function whyNotInPlace(
+  before: Readonly<ControllerRevision> | undefined,
+  after: Readonly<ControllerRevision> | undefined,
+  options: EligibilityOptions,
+): string | undefined {
+  const found = eligibility(before, after, options);
+  return found.ok ? undefined : found.why;
 }
 
 /** Whether the pod leaves service for this update: a resize that restarts no container does not need it. */
@@ -78,7 +89,7 @@ export function planUpdate(
 ): UpdatePlan {
   const { settings } = options;
   const spec = updateSpecBetween(before, after, { ...options, gates: settings.gates });
-  if (spec === undefined) return { inPlace: false };
+  if (spec === undefined) return { inPlace: false, why: whyNotInPlace(before, after, { ...options, gates: settings.gates }) ?? "" };
   const unready = needsUnready(pod, spec, settings.gates);
   const apply = (fresh: Readonly<Pod>): Applied => applyBatch(fresh, spec, progressOf(spec, nowMs), settings, nowMs);
   const steps: Step<Pod>[] = [];
@@ -91,7 +102,7 @@ export function planUpdate(
     write: (fresh) => {
       // Somebody with a fresher view was here first: writing again would make the running container the one to be replaced.
       if (isAt(fresh, spec.revision) && !isAt(pod, spec.revision)) return undefined;
-      if (unready && conditionOf(fresh, conditionType.inPlaceUpdateReady)?.status !== "False") {
+      if (unready && podCondition(fresh, conditionType.inPlaceUpdateReady)?.status !== "False") {
         return `pod ${fresh.metadata.name} is in service again: it has to leave before its containers change`;
       }
       const extra = options.alsoWrite?.(fresh);
@@ -167,7 +178,7 @@ function unreadyStep(nowMs: number): ConditionStep<Pod> {
     name: "not-ready",
     gatherMs: 0,
     conditions: (fresh) => {
-      const current = conditionOf(fresh, conditionType.inPlaceUpdateReady);
+      const current = podCondition(fresh, conditionType.inPlaceUpdateReady);
       const leaving =
         current?.status === "False"
           ? current

@@ -1,19 +1,8 @@
 /** Pod conditions as they should be after one of them changes, and what that makes of `Ready`. */
 
+import { podCondition, podConditionStatus } from "../../kube/pod.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { Condition, Pod } from "../../kube/types.ts";
-
-export function conditionOf(pod: Readonly<Pod>, type: string): Readonly<Condition> | undefined {
-  return pod.status?.conditions?.find((condition) => condition.type === type);
-}
-
-export function isConditionTrue(pod: Readonly<Pod>, type: string): boolean {
-  return conditionOf(pod, type)?.status === "True";
-}
-
-export function hasReadinessGate(pod: { readonly spec: Pick<Pod["spec"], "readinessGates"> }, type: string): boolean {
-  return pod.spec.readinessGates?.some((gate) => gate.conditionType === type) ?? false;
-}
 
 /**
  * The given conditions, and `Ready` where they turn it. The kubelet does the same at its next sync, but traffic should leave the pod now.
@@ -25,10 +14,10 @@ export function withReady(pod: Readonly<Pod>, changed: readonly Condition[], now
 }
 
 function recomputedReady(pod: Readonly<Pod>, changed: readonly Condition[], nowMs: number): Condition | undefined {
-  const ready = conditionOf(pod, "Ready");
-  if (ready === undefined || !isConditionTrue(pod, "ContainersReady")) return undefined;
+  const ready = podCondition(pod, "Ready");
+  if (ready === undefined || podConditionStatus(pod, "ContainersReady") !== "True") return undefined;
   const problems = (pod.spec.readinessGates ?? []).flatMap(({ conditionType: type }) => {
-    const condition = changed.find((candidate) => candidate.type === type) ?? conditionOf(pod, type);
+    const condition = changed.find((candidate) => candidate.type === type) ?? podCondition(pod, type);
     if (condition === undefined) return [`corresponding condition of pod readiness gate "${type}" does not exist.`];
     return condition.status === "True" ? [] : [`the status of pod readiness gate "${type}" is not "True", but ${condition.status}`];
   });

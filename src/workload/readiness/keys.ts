@@ -5,9 +5,10 @@
 import { conditionType } from "../../api/names.ts";
 import type { ConditionStep } from "../../engine/plan.ts";
 import { compareUtf8, fieldsOf, textOf } from "../../kube/json.ts";
+import { hasReadinessGate, podCondition } from "../../kube/pod.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { Condition, Pod } from "../../kube/types.ts";
-import { conditionOf, hasReadinessGate, withReady } from "./conditions.ts";
+import { withReady } from "./conditions.ts";
 
 export interface NotReadyKey {
   /** Who: "Lifecycle", "ContainerRecreateRequest". */
@@ -25,14 +26,14 @@ export const recreateKey = (namespace: string, name: string): NotReadyKey => ({
 
 /** Whether the pod shows that it is held out of service under this key. Always false without the readiness gate. */
 export function holdsKey(pod: Readonly<Pod>, key: NotReadyKey): boolean {
-  const condition = hasReadinessGate(pod, conditionType.kruisePodReady) ? conditionOf(pod, conditionType.kruisePodReady) : undefined;
+  const condition = hasReadinessGate(pod, conditionType.kruisePodReady) ? podCondition(pod, conditionType.kruisePodReady) : undefined;
   return condition !== undefined && indexOfKey(readKeys(condition), key) >= 0;
 }
 
 /** Whether adding the key would write. A pod without the readiness gate is left alone: nobody would look at the condition. */
 export function needsKey(pod: Readonly<Pod>, key: NotReadyKey): boolean {
   if (!hasReadinessGate(pod, conditionType.kruisePodReady)) return false;
-  return !holdsKey(pod, key) || conditionOf(pod, conditionType.kruisePodReady)?.status === "True";
+  return !holdsKey(pod, key) || podCondition(pod, conditionType.kruisePodReady)?.status === "True";
 }
 
 export function addKeyStep(key: NotReadyKey, nowMs: number): ConditionStep<Pod> {
@@ -41,7 +42,7 @@ export function addKeyStep(key: NotReadyKey, nowMs: number): ConditionStep<Pod> 
     gatherMs: 0,
     conditions: (fresh) => {
       if (!needsKey(fresh, key)) return undefined;
-      const keys = readKeys(conditionOf(fresh, conditionType.kruisePodReady));
+      const keys = readKeys(podCondition(fresh, conditionType.kruisePodReady));
       const held = indexOfKey(keys, key) >= 0 ? keys : [...keys, key];
       return withReady(fresh, [condition("False", held, nowMs)], nowMs);
     },
@@ -55,7 +56,7 @@ export function removeKeysStep(drop: readonly NotReadyKey[], nowMs: number): Con
     gatherMs: 0,
     conditions: (fresh) => {
       if (!drop.some((key) => holdsKey(fresh, key))) return undefined;
-      const left = readKeys(conditionOf(fresh, conditionType.kruisePodReady)).filter((key) => indexOfKey(drop, key) < 0);
+      const left = readKeys(podCondition(fresh, conditionType.kruisePodReady)).filter((key) => indexOfKey(drop, key) < 0);
       return [condition(left.length === 0 ? "True" : "False", left, nowMs)];
     },
   };

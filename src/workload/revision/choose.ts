@@ -48,11 +48,11 @@ export interface RevisionChoice {
   readonly history: readonly Readonly<ControllerRevision>[];
   /** For status.collisionCount. */
   readonly collisionCount: number;
-  /** None, or one: create the update revision, or make it the newest again. Pods of the update revision come `after` it. */
-  readonly actions: readonly Action[];
+  /** Creates the update revision, or makes it the newest again. Pods of the update revision come `after` it. */
+  readonly action?: Action;
 }
 
-export const revisionActionId = "revision";
+const actionId = "revision";
 const collisionsMax = 100; // tries; two templates sharing a 32-bit hash is rare, a hundred in a row is a broken hash
 
 /** Pure. After a create that failed because the name was taken, ask again with an `occupant` that sees the object in its way. */
@@ -63,14 +63,14 @@ export function chooseRevisions(request: RevisionRequest): RevisionChoice {
   const equal = history.filter((revision) => canonicalDataOf(revision) === data);
   const newest = equal.at(-1);
   if (newest !== undefined) {
-    const actions = newest === history.at(-1) ? [] : [makeNewest(newest, number, request.claimTemplatesHash)];
-    return chosen(request, history, newest, request.collisionCount ?? 0, actions);
+    const action = newest === history.at(-1) ? undefined : makeNewest(newest, number, request.claimTemplatesHash);
+    return chosen(request, history, newest, request.collisionCount ?? 0, action);
   }
   const { name, collisionCount, occupant } = resolveName(request, data);
-  if (occupant !== undefined) return chosen(request, history, occupant, collisionCount, []);
+  if (occupant !== undefined) return chosen(request, history, occupant, collisionCount);
   const object = newRevision(request, data, name, number);
-  const action = create({ id: revisionActionId, of: controllerRevisions, object });
-  return chosen(request, history, object, collisionCount, [action]);
+  const action = create({ id: actionId, of: controllerRevisions, object });
+  return chosen(request, history, object, collisionCount, action);
 }
 
 function chosen(
@@ -78,11 +78,17 @@ function chosen(
   history: readonly Readonly<ControllerRevision>[],
   object: Readonly<ControllerRevision>,
   collisionCount: number,
-  actions: readonly Action[],
+  action?: Action,
 ): RevisionChoice {
   const update = asRevision(object);
   const current = history.find((revision) => revision.metadata.name === currentName);
-  return { update, current: current === undefined ? update : asRevision(current), history, collisionCount, actions };
+  return {
+    update,
+    current: current === undefined ? update : asRevision(current),
+    history,
+    collisionCount,
+    ...(action === undefined ? {} : { action }),
+  };
 }
 
 const bare: PodTemplateSpec = { spec: { containers: [] } };
@@ -143,7 +149,7 @@ function newRevision(request: RevisionRequest, data: string, name: string, numbe
 /** A return to an older template: its revision keeps its name and becomes the newest again. */
 function makeNewest(revision: Readonly<ControllerRevision>, number: number, claimTemplatesHash: string | undefined): Action {
   return change<ControllerRevision>({
-    id: revisionActionId,
+    id: actionId,
     on: refOf(controllerRevisions, revision),
     steps: [
       {

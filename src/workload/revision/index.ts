@@ -3,8 +3,8 @@
  *
  * A workload uses it so:
  * - `existing = revisionsOf(read, metadata, matcher)`, then `await observeRevisions(read, request)` in its observe, or the pure
- *   `chooseRevisions(request)` → { current, update, history, collisionCount, actions }. `actions` (none, or one with the id
- *   `revisionActionId`) go into the plan; whatever needs the update revision comes `after` them. `current.template` and
+ *   `chooseRevisions(request)` → { current, update, history, collisionCount, actions }. `actions` (none, or one: create the
+ *   update revision, or make it the newest again) go into the plan; whatever needs the update revision comes `after` them. `current.template` and
  *   `update.template` are what pods are made of;
  * - `matchesRevision(podLabel, name)` (both label styles), `revisionOf(pod)`, `shortHash(name)`, `cloneSetRevisionLabels`, `revisionLabels`;
  * - `removeRevisions(surplusRevisions(history, isLive, limit))` at the end of a plan.
@@ -23,7 +23,6 @@ export {
   type RevisionChoice,
   type RevisionRequest,
   resolveName,
-  revisionActionId,
 } from "./choose.ts";
 export { canonicalDataOf, normalisedTemplateOf, templateData, templateOf } from "./data.ts";
 export { orphanRevisions, removeRevisions, revisionsOf, sortRevisions, surplusRevisions } from "./history.ts";

@@ -27,7 +27,7 @@ export function isPodExactlyAtRevision(pod: { readonly metadata: Pick<Pod["metad
   return revision !== "" && revisionOf(pod) === revision;
 }
 
-/** The revision labels of a CloneSet's pods. @param short gate CloneSetShortHash */
+/** The revision labels of a CloneSet's pods. @param short gate CloneSetShortHash: the bare hash instead of the full name */
 export function cloneSetRevisionLabels(revision: string, short: boolean): Readonly<Record<string, string>> {
   const hash = shortHash(revision);
   return { [label.controllerRevisionHash]: short ? hash : revision, [label.podTemplateHash]: hash };
