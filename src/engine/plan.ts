@@ -21,6 +21,11 @@ export interface Plan<S = unknown> {
   readonly events?: readonly EventDraft[];
   /** Plan again after this time even if nothing happens. */
   readonly requeueAfterMs?: number;
+  /**
+   * Pure. Whether the move of `on` to `revision` has arrived (updated and available). Asked only for moves that the history still has
+   * open, so it may look into what was observed. Absent: the history does not say how long moves take.
+   */
+  readonly landed?: (on: string, revision: string) => boolean;
   /** Something is wrong that no event will heal: plan again with the key's exponential back-off, and log this line. */
   readonly retry?: string;
 }
@@ -119,7 +124,8 @@ export type Write<T extends KubeObject = KubeObject> = { readonly patch: PatchTy
 export type Action = Create | Delete | Change;
 
 export type Outcome =
-  | { readonly action: Action; readonly result: "done"; readonly object?: KubeObject }
+  /** `unchanged`: it was so already, nothing was written, and nobody is told. */
+  | { readonly action: Action; readonly result: "done"; readonly object?: KubeObject; readonly unchanged?: true }
   /** A dependency failed, or a batch before it did. */
   | { readonly action: Action; readonly result: "skipped" }
   | { readonly action: Action; readonly result: "failed"; readonly failure: Failure };

@@ -1,0 +1,181 @@
+/**
+ * Pod conditions of several controllers, in one write. Steps for one pod that come close together, or while another write to that pod is
+ * on its way, travel in one patch of `status`.
+ */
+import type { Cancel, Env } from "../env/env.ts";
+import type { Writer } from "../kube/access.ts";
+import { deepEqual, fieldsOf, itemsOf } from "../kube/json.ts";
+import type { Ref } from "../kube/kind.ts";
+import { type Failure, failureText } from "../kube/outcome.ts";
+import type { Condition, KubeObject } from "../kube/types.ts";
+import { type Fresh, freshest, liveRead, type Objects, objectId } from "./freshest.ts";
+import type { ObjectLocks } from "./locks.ts";
+import type { ConditionStep } from "./plan.ts";
+import { mergeBody } from "./send.ts";
+import type { Slots } from "./slots.ts";
+import { conflictPause, type Stepped } from "./stepped.ts";
+
+export interface ConditionDeps extends Objects {
+  readonly env: Env;
+  readonly write: Writer;
+  readonly locks: ObjectLocks;
+  readonly slots: Slots;
+}
+
+interface Wish {
+  readonly step: ConditionStep;
+  readonly settle: (result: Stepped) => void;
+}
+
+interface Gathering {
+  readonly ref: Ref;
+  readonly wishes: Wish[];
+  /** When it leaves at the latest, on the monotonic clock. */
+  leavesAtMs: number;
+  timer: Cancel | undefined;
+}
+
+export class Conditions {
+  readonly #deps: ConditionDeps;
+  readonly #gatherings = new Map<string, Gathering>();
+
+  constructor(deps: ConditionDeps) {
+    this.#deps = deps;
+  }
+
+  /** Pods whose conditions wait for company or for their turn. */
+  get waiting(): number {
+    return this.#gatherings.size;
+  }
+
+  /** Settles when the patch that carried the step did; "notFound" when the object is gone. */
+  set(ref: Ref, step: ConditionStep): Promise<Stepped> {
+    return new Promise((settle) => {
+      const id = objectId(ref.of, ref);
+      const leavesAtMs = this.#deps.env.monotonicMs() + (step.gatherMs ?? 0);
+      const gathering = this.#gatherings.get(id);
+      if (gathering === undefined) {
+        const fresh: Gathering = { ref, wishes: [{ step, settle }], leavesAtMs, timer: undefined };
+        this.#gatherings.set(id, fresh);
+        this.#arm(id, fresh);
+        return;
+      }
+      gathering.wishes.push({ step, settle });
+      if (gathering.timer === undefined || leavesAtMs >= gathering.leavesAtMs) return;
+      gathering.timer();
+      gathering.leavesAtMs = leavesAtMs;
+      this.#arm(id, gathering);
+    });
+  }
+
+  /** Everything that waits for company leaves now. */
+  flush(): void {
+    for (const [id, gathering] of this.#gatherings) {
+      if (gathering.timer === undefined) continue;
+      gathering.timer();
+      this.#leave(id, gathering);
+    }
+  }
+
+  #arm(id: string, gathering: Gathering): void {
+    const waitMs = gathering.leavesAtMs - this.#deps.env.monotonicMs();
+    if (waitMs <= 0) this.#leave(id, gathering);
+    else gathering.timer = this.#deps.env.after(waitMs, () => this.#leave(id, gathering));
+  }
+
+  #leave(id: string, gathering: Gathering): void {
+    gathering.timer = undefined;
+    void this.#deps.locks
+      .run(id, () =>
+        this.#deps.slots.run("conditions", () => {
+          // Only now nobody can join any more: who came while this waited for its turn travels along.
+          this.#gatherings.delete(id);
+          return this.#write(gathering.ref, gathering.wishes);
+        }),
+      )
+      .catch((error: unknown) => {
+        this.#gatherings.delete(id);
+        this.#deps.env.log.error({ pod: gathering.ref.name, err: error }, "setting conditions threw");
+        const message = error instanceof Error ? error.message : String(error);
+        settleAll(gathering.wishes, { ok: false, why: "denied", code: 0, reason: "InternalError", message });
+      });
+  }
+
+  async #write(ref: Ref, wishes: readonly Wish[]): Promise<void> {
+    let open = wishes;
+    let fresh: Fresh = await freshest(this.#deps, ref, undefined);
+    for (let tries = 1; ; tries += 1) {
+      if (!fresh.ok) return settleAll(open, fresh);
+      const object = fresh.object;
+      const { conditions, version, outdated } = merge(open, object);
+      // Drawn from a version that is past: the plan that follows it decides anew.
+      settleAll(outdated, { ok: true, object, wrote: false });
+      open = open.filter((wish) => !outdated.includes(wish));
+      if (conditions.length === 0) return settleAll(open, { ok: true, object, wrote: false });
+      const answer = await this.#deps.write.patch(
+        { of: ref.of, namespace: ref.namespace, name: ref.name, uid: object.metadata.uid },
+        "strategic",
+        mergeBody({ status: { conditions } }, object.metadata.uid, version),
+        { subresource: "status" },
+      );
+      if (answer.ok) {
+        this.#deps.cache.put(ref.of, answer.object);
+        return settleAll(open, { ok: true, object: answer.object, wrote: true });
+      }
+      const pauseMs = conflictPause(this.#deps.env, tries);
+      if (answer.why !== "conflict" || pauseMs === undefined) return settleAll(open, this.#explained(ref, answer));
+      const bound = open.filter((wish) => wish.step.ofVersion !== undefined);
+      settleAll(bound, { ok: true, object, wrote: false });
+      open = open.filter((wish) => wish.step.ofVersion === undefined);
+      if (open.length === 0) return;
+      // Whoever came with a version is why this failed, unless nobody did: then the object is another one by now, or in great demand.
+      if (bound.length === 0) await pause(this.#deps.env, pauseMs);
+      fresh = bound.length > 0 ? await freshest(this.#deps, ref, undefined) : await liveRead(this.#deps, ref);
+    }
+  }
+
+  #explained(ref: Ref, failure: Failure): Failure {
+    if (failure.why === "notFound") this.#deps.cache.remove(ref.of, ref);
+    else this.#deps.env.log.debug({ pod: ref.name, why: failure.why }, failureText(failure));
+    return failure;
+  }
+}
+
+interface Merged {
+  readonly conditions: readonly Condition[];
+  /** The version that some of the conditions were concluded from. */
+  readonly version: string | undefined;
+  readonly outdated: readonly Wish[];
+}
+
+/** The conditions that would change `object`; of two wishes for one type the later wins. */
+function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
+  const current = new Map<string, unknown>();
+  for (const condition of itemsOf(fieldsOf(fieldsOf(object)["status"])["conditions"]))
+    current.set(String(fieldsOf(condition)["type"]), condition);
+  const wanted = new Map<string, Condition>();
+  const outdated: Wish[] = [];
+  let version: string | undefined;
+  for (const wish of wishes) {
+    if (wish.step.ofVersion !== undefined && wish.step.ofVersion !== object.metadata.resourceVersion) {
+      outdated.push(wish);
+      continue;
+    }
+    for (const condition of wish.step.conditions(object) ?? []) {
+      if (deepEqual(condition, current.get(condition.type))) continue;
+      wanted.set(condition.type, condition);
+      version = wish.step.ofVersion ?? version;
+    }
+  }
+  return { conditions: [...wanted.values()], version, outdated };
+}
+
+function settleAll(wishes: readonly Wish[], result: Stepped): void {
+  for (const wish of wishes) wish.settle(result);
+}
+
+function pause(env: Env, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    env.after(delayMs, resolve);
+  });
+}

@@ -1,0 +1,285 @@
+/**
+ * One controller at work on one key: observe → plan → act. Observing and planning run by turns, the status is written beside the actions,
+ * and while they run it is kept up to date by planning again without acting.
+ */
+import type { Settings } from "../api/settings.ts";
+import type { Cancel, Env, Logger } from "../env/env.ts";
+import type { Reader } from "../kube/access.ts";
+import { type Key, keyText, type Ref, refOf } from "../kube/kind.ts";
+import type { Failure } from "../kube/outcome.ts";
+import type { KubeObject } from "../kube/types.ts";
+import type { Context, Controller } from "./controller.ts";
+import type { Executor } from "./executor.ts";
+import type { Expectations } from "./expectations.ts";
+import { engineLimits } from "./limits.ts";
+import type { Metrics } from "./metrics.ts";
+import { metrics as names } from "./metrics-names.ts";
+import type { EventDraft, Outcome, Plan } from "./plan.ts";
+import type { EventPort, HistoryPort } from "./ports.ts";
+import type { Worked } from "./queue.ts";
+import type { Reasons } from "./reasons.ts";
+import type { StatusWriter } from "./status.ts";
+import { subjectOf, tellings } from "./tellings.ts";
+import type { Turns } from "./turns.ts";
+import { failuresByText, verdict } from "./verdict.ts";
+
+export interface ReconcileDeps {
+  readonly env: Env;
+  readonly read: Reader;
+  readonly settings: Settings;
+  readonly turns: Turns;
+  readonly executor: Executor;
+  readonly expectations: Expectations;
+  readonly status: StatusWriter;
+  readonly events: EventPort;
+  readonly reasons: Reasons;
+  readonly metrics: Metrics;
+  readonly history?: HistoryPort;
+  /** Puts a key back to work. */
+  readonly wake: (key: Key) => void;
+}
+
+/** What one look at the world gave. */
+interface Look {
+  /** The object the key stands for; absent for keys that stand for none. */
+  readonly subject: Readonly<KubeObject> | undefined;
+  readonly plan: Plan;
+  readonly status: unknown;
+  readonly startedAtMs: number;
+  readonly costMs: number;
+}
+
+/** One round of work on a key. Its log lines share a `reconcileID`, which is made when the first of them is. */
+interface Round {
+  readonly key: Key;
+  log(): Logger;
+}
+
+/** A key whose actions are under way. */
+interface Acting {
+  woken: boolean;
+  timer: Cancel | undefined;
+  lastLookMs: number;
+  costMs: number;
+}
+
+export class Reconciler {
+  readonly #controller: Controller;
+  readonly #deps: ReconcileDeps;
+  readonly #context: Context;
+  readonly #labels: { readonly controller: string };
+  readonly #acting = new Map<string, Acting>();
+
+  constructor(controller: Controller, deps: ReconcileDeps) {
+    this.#controller = controller;
+    this.#deps = deps;
+    const { env } = deps;
+    this.#context = { read: deps.read, settings: deps.settings, random: () => env.random(), nowMs: () => env.nowMs() };
+    this.#labels = { controller: controller.name };
+  }
+
+  get context(): Context {
+    return this.#context;
+  }
+
+  /** Works on a key once. Never rejects: what our own code throws is logged, counted and answered with back-off. */
+  async work(key: Key): Promise<Worked> {
+    const { env, metrics, expectations } = this.#deps;
+    if (expectations.blocks(this.#controller.name, key)) return { next: "blocked" };
+    const startMs = env.monotonicMs();
+    metrics.add(names.activeWorkers, this.#labels, 1);
+    const round = this.#round(key);
+    let worked: Worked;
+    try {
+      worked = await this.#work(round);
+    } catch (error) {
+      metrics.add(names.reconcilePanicsTotal, this.#labels);
+      round.log().error({ err: error }, "Reconciler error: our own code threw");
+      worked = { next: "backOff" };
+    }
+    metrics.add(names.activeWorkers, this.#labels, -1);
+    metrics.observe(names.reconcileTimeSeconds, this.#labels, (env.monotonicMs() - startMs) / 1000);
+    metrics.add(names.reconcileTotal, { controller: this.#controller.name, result: resultLabel(worked) });
+    if (worked.next === "backOff") metrics.add(names.reconcileErrorsTotal, this.#labels);
+    return worked;
+  }
+
+  /** The world of a key changed while its actions run: its status is brought up to date beside them. */
+  wokenInWork(key: Key): void {
+    const acting = this.#acting.get(keyText(key));
+    if (acting === undefined) return;
+    acting.woken = true;
+    this.#armRefresh(key, acting);
+  }
+
+  async #work(round: Round): Promise<Worked> {
+    const { key } = round;
+    const look = await this.#look(key);
+    if (look === "gone") {
+      this.#deps.status.forget(key);
+      this.#deps.reasons.forget(this.#controller.name, key);
+      return { next: "gone" };
+    }
+    if (look === "replaced") return { next: "soon" };
+    const { plan, subject } = look;
+    const written = this.#submit(subject, look);
+    this.#note(key, look);
+    for (const event of plan.events ?? []) this.#emit(subject, key, event);
+    const outcomes = plan.actions.length === 0 ? [] : await this.#act(round, look);
+    const failures: Failure[] = [];
+    const early = await written;
+    if (early !== undefined) failures.push(early);
+    if (outcomes.some((outcome) => outcome.result === "failed")) {
+      const late = await this.#submitOutcomes(key, plan, outcomes);
+      if (late !== undefined) failures.push(late);
+    }
+    return settle(round, look, outcomes, failures);
+  }
+
+  /** Observe and plan, each in its turn. */
+  async #look(key: Key): Promise<Look | "gone" | "replaced"> {
+    const { turns, env, read } = this.#deps;
+    const controller = this.#controller;
+    const look = (subject: Look["subject"], observed: unknown, startedAtMs: number, spentMs: number): Look => {
+      const planningMs = env.monotonicMs();
+      const plan = controller.plan(observed, env.nowMs());
+      const status = plan.status?.([]);
+      return { subject, plan, status, startedAtMs, costMs: spentMs + env.monotonicMs() - planningMs };
+    };
+    const seen = await turns.run(() => {
+      const startedAtMs = env.monotonicMs();
+      const subject = read.get(controller.of, key);
+      const observed = controller.observe(this.#context, key);
+      if (observed === undefined) return "gone";
+      const spentMs = env.monotonicMs() - startedAtMs;
+      if (observed instanceof Promise) return { observed, subject, startedAtMs, spentMs };
+      return look(subject, observed, startedAtMs, spentMs);
+    });
+    if (seen === "gone" || "plan" in seen) return seen;
+    const observed = await seen.observed;
+    if (observed === undefined) return "gone";
+    return turns.run(() => {
+      // While `observe` waited, the name may have gone to another object: its plan would be made from the other one's world.
+      if (read.get(controller.of, key)?.metadata.uid !== seen.subject?.metadata.uid) return "replaced";
+      return look(seen.subject, observed, seen.startedAtMs, seen.spentMs);
+    });
+  }
+
+  #submit(subject: Look["subject"], { plan, status }: Look): Promise<Failure | undefined> | undefined {
+    if (subject === undefined || plan.status === undefined) return undefined;
+    return this.#deps.status.submit(subject, status);
+  }
+
+  #submitOutcomes(key: Key, plan: Plan, outcomes: readonly Outcome[]): Promise<Failure | undefined> | undefined {
+    if (plan.status === undefined) return undefined;
+    const subject = this.#deps.read.get(this.#controller.of, key);
+    return subject === undefined ? undefined : this.#deps.status.submit(subject, plan.status(outcomes));
+  }
+
+  /** Reasons, and what the history wants to know of a plan. */
+  #note(key: Key, { plan, subject }: Look): void {
+    const { env, reasons, history } = this.#deps;
+    const { name, of } = this.#controller;
+    const nowMs = env.nowMs();
+    const hasChanged = reasons.put(name, of, key, plan.reasons, nowMs);
+    if (history === undefined || subject === undefined) return;
+    const owner = refOf(of, subject);
+    if (plan.landed !== undefined) history.landed(owner, plan.landed, nowMs);
+    if (hasChanged) history.held(owner, reasons.holds(name, key), nowMs);
+  }
+
+  async #act({ key, log }: Round, { plan, subject, startedAtMs, costMs }: Look): Promise<readonly Outcome[]> {
+    const { executor, expectations, wake } = this.#deps;
+    const controller = this.#controller.name;
+    const id = keyText(key);
+    const owner = this.#owner(subject, key);
+    const acting: Acting = { woken: false, timer: undefined, lastLookMs: startedAtMs, costMs };
+    this.#acting.set(id, acting);
+    try {
+      const outcomes = await executor.run(plan.actions, {
+        lane: `${controller}|${id}`,
+        log,
+        unclear: (write) => void expectations.open(write, { controller, owner, wake }),
+      });
+      for (const draft of tellings(outcomes)) this.#emit(subject, key, draft);
+      this.#remember(owner, outcomes);
+      return outcomes;
+    } finally {
+      acting.timer?.();
+      this.#acting.delete(id);
+    }
+  }
+
+  #remember(owner: Ref, outcomes: readonly Outcome[]): void {
+    const { history, env } = this.#deps;
+    if (history === undefined) return;
+    const atMs = env.nowMs();
+    for (const outcome of outcomes) {
+      const { move } = outcome.action;
+      if (move === undefined || outcome.result !== "done" || outcome.unchanged) continue;
+      history.moved({ owner, on: subjectOf(outcome.action), revision: move.revision, how: move.how, atMs });
+    }
+  }
+
+  #armRefresh(key: Key, acting: Acting): void {
+    if (acting.timer !== undefined) return;
+    const { env, status } = this.#deps;
+    const dueMs = acting.lastLookMs + Math.max(status.intervalMs, acting.costMs * engineLimits.rationFactor);
+    acting.timer = env.after(Math.max(0, dueMs - env.monotonicMs()), () => {
+      void this.#refresh(key, acting);
+    });
+  }
+
+  /** Plans without acting, for the status and the reasons: what the actions of this plan would be is decided when the present ones have ended. */
+  async #refresh(key: Key, acting: Acting): Promise<void> {
+    acting.woken = false;
+    try {
+      const look = await this.#look(key);
+      if (this.#acting.get(keyText(key)) !== acting || look === "gone" || look === "replaced") return;
+      acting.lastLookMs = look.startedAtMs;
+      acting.costMs = look.costMs;
+      this.#note(key, look);
+      await this.#submit(look.subject, look);
+    } catch (error) {
+      this.#deps.metrics.add(names.reconcilePanicsTotal, this.#labels);
+      this.#round(key).log().error({ err: error }, "Reconciler error: our own code threw");
+    }
+    acting.timer = undefined;
+    if (acting.woken && this.#acting.get(keyText(key)) === acting) this.#armRefresh(key, acting);
+  }
+
+  #owner(subject: Look["subject"], key: Key): Ref {
+    return subject === undefined ? { of: this.#controller.of, ...key } : refOf(this.#controller.of, subject);
+  }
+
+  #emit(subject: Look["subject"], key: Key, draft: EventDraft): void {
+    const { type, reason, message } = draft;
+    this.#deps.events.emit(draft.on ?? this.#owner(subject, key), { type, reason, message, component: this.#controller.name });
+  }
+
+  #round(key: Key): Round {
+    const { env } = this.#deps;
+    const controller = this.#controller.name;
+    let logger: Logger | undefined;
+    const log = () => {
+      logger ??= env.log.child({ controller, namespace: key.namespace, name: key.name, reconcileID: env.uuid() });
+      return logger;
+    };
+    return { key, log };
+  }
+}
+
+function settle(round: Round, { plan, startedAtMs, costMs }: Look, outcomes: readonly Outcome[], failures: readonly Failure[]): Worked {
+  for (const line of failuresByText(outcomes, failures)) round.log().warn(line.fields, line.message);
+  if (plan.retry !== undefined) round.log().warn({}, plan.retry);
+  const judged = verdict(outcomes, failures, plan.retry !== undefined);
+  const afterMs = Math.min(plan.requeueAfterMs ?? Number.POSITIVE_INFINITY, judged.afterMs ?? Number.POSITIVE_INFINITY);
+  const worked = { plannedAtMs: startedAtMs, costMs, next: judged.next };
+  return Number.isFinite(afterMs) ? { ...worked, afterMs } : worked;
+}
+
+function resultLabel({ next, afterMs }: Worked): string {
+  if (next === "backOff") return "error";
+  if (next === "soon") return "requeue";
+  return afterMs === undefined ? "success" : "requeue_after";
+}
