@@ -10,8 +10,8 @@ export interface RefreshFacts {
    * partition, the revision meant for this pod, so that a pod prepared for a move that is off does not wait for it.
    */
   readonly atTarget: boolean;
-  /** Nothing of an in-place update is outstanding: inplace's `isUpdateCompleted`. Asked only for pods that are being updated. */
-  readonly updateCompleted: () => boolean;
+  /** Nothing of an in-place update is outstanding: inplace's `isUpdateCompleted`. Matters only in state Updating. */
+  readonly updateCompleted: boolean;
   /** Without a preNormal hook a new pod becomes Normal: once it has a node (CloneSet), or at once (Advanced StatefulSet). */
   readonly normalNeedsNode: boolean;
 }
@@ -26,7 +26,7 @@ export function nextState(pod: Readonly<Pod>, facts: RefreshFacts): LifecycleSta
     case "PreparingUpdate":
       return facts.atTarget ? afterUpdate(pod, lifecycle) : undefined;
     case "Updating":
-      return facts.updateCompleted() ? afterUpdate(pod, lifecycle) : undefined;
+      return facts.updateCompleted ? afterUpdate(pod, lifecycle) : undefined;
     case "Updated": {
       const hook = lifecycle?.inPlaceUpdate;
       return hook === undefined || isAllHooked(hook, pod) ? lifecycleState.normal : undefined;

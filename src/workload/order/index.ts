@@ -1,7 +1,7 @@
 /**
  * In which order pods are updated, and in which they go.
- * - updates: `updateOrder(pods, waiting, { priority, scatter })`, or its parts: `byDefault`, `byPriority`, `scatter`. They take all pods and
- *   the indexes of those that wait, and return the indexes in another order;
+ * - updates: `rankForUpdate(candidates, all, { priority, scatter })`, or its parts `byDefault`, `byPriority` and `scatter`, which take all pods
+ *   and the indexes of those that wait, and return the indexes in another order;
  * - scale-in: `rankForDeletion(pods, facts)`, first victim first.
  * Everything is stable and ends with the name: two runs over the same pods choose the same.
  */
@@ -26,9 +26,18 @@ export interface UpdateOrder {
   readonly scatter?: readonly ScatterTerm[];
 }
 
-/** A CloneSet's order: default, then priority, then scatter; pods that are prepared already come first. */
-export function updateOrder(pods: readonly Readonly<Pod>[], waiting: readonly number[], order: UpdateOrder): readonly number[] {
-  const sorted = scatter(pods, byPriority(pods, byDefault(pods, waiting), order.priority), order.scatter);
-  const isPrepared = (index: number): boolean => lifecycleLabel(pods[index] as Pod) === lifecycleState.preparingUpdate;
-  return [...sorted.filter(isPrepared), ...sorted.filter((index) => !isPrepared(index))];
+/**
+ * A CloneSet's order: default, then priority, then scatter; pods that are prepared already come first.
+ * @param candidates those that wait, each of them among `all` as well (which scatter needs for the shares)
+ */
+export function rankForUpdate(
+  candidates: readonly Readonly<Pod>[],
+  all: readonly Readonly<Pod>[],
+  order: UpdateOrder,
+): readonly Readonly<Pod>[] {
+  const waits = new Set(candidates);
+  const waiting = all.flatMap((pod, index) => (waits.has(pod) ? [index] : []));
+  const sorted = scatter(all, byPriority(all, byDefault(all, waiting), order.priority), order.scatter).map((index) => all[index] as Pod);
+  const isPrepared = (pod: Readonly<Pod>): boolean => lifecycleLabel(pod) === lifecycleState.preparingUpdate;
+  return [...sorted.filter(isPrepared), ...sorted.filter((pod) => !isPrepared(pod))];
 }

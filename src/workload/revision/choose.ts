@@ -48,8 +48,8 @@ export interface RevisionChoice {
   readonly history: readonly Readonly<ControllerRevision>[];
   /** For status.collisionCount. */
   readonly collisionCount: number;
-  /** Creates the update revision, or makes it the newest again. Pods of the update revision come `after` it. */
-  readonly action?: Action;
+  /** None, or one: create the update revision, or make it the newest again. Pods of the update revision come `after` it. */
+  readonly actions: readonly Action[];
 }
 
 const actionId = "revision";
@@ -87,7 +87,7 @@ function chosen(
     current: current === undefined ? update : asRevision(current),
     history,
     collisionCount,
-    ...(action === undefined ? {} : { action }),
+    actions: action === undefined ? [] : [action],
   };
 }
 
