@@ -176,6 +176,7 @@ export class KubeExecutor implements Executor {
         if (typeof wanted === "string") return { ok: false, why: "denied", code: 0, reason: "Refused", message: wanted };
         const answer = await slots.run(context.lane, () => send(write, ref, wanted, step, object));
         if (answer.ok) {
+          if (foreignAnswers.has(step.subresource)) return { ok: true, object, wrote: true };
           cache.put(ref.of, answer.object);
           return { ok: true, object: answer.object, wrote: true };
         }
@@ -196,6 +197,9 @@ export class KubeExecutor implements Executor {
     return { action, result: "failed", failure };
   }
 }
+
+/** These subresources answer with something else than the object. */
+const foreignAnswers: ReadonlySet<WriteStep["subresource"]> = new Set<WriteStep["subresource"]>(["scale", "eviction", "binding"]);
 
 function isConditionStep(step: Step): step is ConditionStep {
   return "conditions" in step;
