@@ -1,0 +1,424 @@
+/**
+ * Keeps a store like the server: list once, then watch from there for ever. One reflector a kind.
+ *
+ * Where the server can, the list comes as the first events of the watch (one request instead of two, and no large answer); else it is
+ * read page by page. A watch that ends is taken up again where it was; only when the server has forgotten that version (410) everything
+ * is listed again and compared with what is held.
+ */
+import { type Env, sleep } from "../../env/env.ts";
+import { failureOf, failureOfStatus } from "../failure.ts";
+import { type Kind, resourceName } from "../kind.ts";
+import { type Failure, failureText, type Written } from "../outcome.ts";
+import { collectionPath, withQuery } from "../path.ts";
+import type { ByteStream, Transport } from "../transport.ts";
+import type { KubeObject } from "../types.ts";
+import { CaughtUp } from "./caught-up.ts";
+import type { Keep } from "./keep.ts";
+import { LineSplitter, ListScanner } from "./lines.ts";
+import type { Slices } from "./slices.ts";
+import { type Store, versionOf } from "./store.ts";
+
+export const reflectorLimits = {
+  pageSize: 500,
+  backoffMsMin: 200,
+  backoffMsMax: 30_000,
+  /** A watch that lived this long was healthy: its end is no failure. */
+  watchMsHealthy: 5000,
+  /** The server ends each watch; a random time keeps them from ending together. */
+  watchSecondsMin: 300,
+  watchSecondsMax: 600,
+  /** Servers send a bookmark about once a minute. Silence for longer means a dead connection, until it has proven to be only silence. */
+  idleMsMin: 90_000,
+  idleMsMax: 660_000,
+  /** No byte of a list for this long. */
+  listIdleMs: 30_000,
+  /** A kind that is not served is asked for again after this. */
+  absentRetryMs: 30_000,
+  /** A kind that was served and is not now may only be a server that starts: its objects are let go after this many refusals. */
+  absentTriesMin: 3,
+} as const;
+
+export type KindState =
+  /** Nothing is known yet. */
+  | "starting"
+  /** The store shows a whole list, and the watch goes on from there. */
+  | "synced"
+  /** The server does not serve this kind. */
+  | "absent"
+  /** The last try failed; the store shows what was known before, if anything. */
+  | "failing";
+
+export interface ReflectorCounters {
+  watchRestarts: number;
+  relists: number;
+  /** Objects that a relist found different from what the watch had told. */
+  drift: number;
+  events: number;
+  bytes: number;
+  /** Objects too large to read. */
+  tooLong: number;
+}
+
+export interface ReflectorOptions {
+  readonly kind: Kind;
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  readonly metadataOnly: boolean;
+  /** Whether the server can list through the watch; shared, since one refusal answers for all kinds. */
+  readonly streaming: { supported: boolean };
+}
+
+interface WatchEvent {
+  readonly type?: string;
+  readonly object?: KubeObject;
+}
+
+const initialEventsEnd = "k8s.io/initial-events-end";
+
+export class Reflector {
+  readonly counters: ReflectorCounters = { watchRestarts: 0, relists: 0, drift: 0, events: 0, bytes: 0, tooLong: 0 };
+  state: KindState = "starting";
+  /** Why the state is "failing" or "absent". */
+  problem: Failure | undefined;
+  lastHeardMs: number;
+  private everSynced = false;
+  /** The store holds everything up to `seenVersion`: the watch can go on from there. */
+  private listed = false;
+  private absentTries = 0;
+  private failures = 0;
+  private idleMs: number = reflectorLimits.idleMsMin;
+  private stream: ByteStream | undefined;
+  private nudged: AbortController | undefined;
+  private readonly path: string;
+  private readonly name: string;
+
+  constructor(
+    private readonly env: Env,
+    private readonly transport: Transport,
+    private readonly store: Store<KubeObject>,
+    private readonly slices: Slices,
+    private readonly keep: Keep,
+    private readonly options: ReflectorOptions,
+    private readonly stateChanged: () => void,
+  ) {
+    const { kind, labelSelector, fieldSelector } = options;
+    this.name = resourceName(kind);
+    this.path = withQuery(collectionPath(kind, options.namespace), { labelSelector, fieldSelector });
+    this.lastHeardMs = env.monotonicMs();
+  }
+
+  /** Ends when the process stops. @param fromVersion of a snapshot that the store holds already */
+  async run(fromVersion?: number): Promise<void> {
+    const { stopped } = this.env;
+    const close = () => this.stream?.close();
+    stopped.addEventListener("abort", close, { once: true });
+    if (fromVersion !== undefined) {
+      this.store.seenVersion = fromVersion;
+      this.everSynced = true;
+      this.listed = true;
+    }
+    while (!stopped.aborted) await this.pause(await (this.listed ? this.watch() : this.list()));
+    stopped.removeEventListener("abort", close);
+  }
+
+  /** Tries again at once, if it was waiting: somebody knows that the kind has come. */
+  nudge(): void {
+    this.nudged?.abort();
+  }
+
+  // The methods below return how long to wait before the next try.
+
+  private list(): Promise<number> {
+    if (this.everSynced) {
+      this.counters.relists += 1;
+      this.env.log.info({ resource: this.name }, "listing again: the watch cannot be taken up where it was");
+    }
+    const relist = new Relist(this.everSynced);
+    return this.options.streaming.supported ? this.watch(relist) : this.listPages(relist);
+  }
+
+  private async listPages(relist: Relist): Promise<number> {
+    let next: string | undefined;
+    let version = "";
+    do {
+      const path = withQuery(this.path, { limit: reflectorLimits.pageSize, continue: next });
+      const answer = await this.transport.stream({
+        path,
+        accept: this.accept("List"),
+        counted: true,
+        idleMs: () => reflectorLimits.listIdleMs,
+      });
+      if (!answer.ok) return this.failed(failureOf(answer.answer, "GET"));
+      const scanner = new ListScanner();
+      try {
+        await this.readItems(answer.stream, scanner, relist);
+        const { metadata } = scanner.end();
+        version = metadata?.resourceVersion ?? version;
+        next = metadata?.continue || undefined;
+      } catch (error) {
+        answer.stream.close();
+        return this.failed(broken(`unreadable list: ${(error as Error).message}`));
+      }
+    } while (next !== undefined && !this.env.stopped.aborted);
+    await this.endList(relist, Number(version));
+    return 0;
+  }
+
+  private async readItems(stream: ByteStream, scanner: ListScanner, relist: Relist): Promise<void> {
+    for (;;) {
+      const chunk = await stream.read();
+      if (!chunk) break;
+      this.heard(chunk);
+      for (const text of scanner.push(chunk)) {
+        this.take(JSON.parse(text) as KubeObject, relist);
+        if (this.slices.due()) await this.slices.rest();
+      }
+    }
+    this.tooLong(scanner.tooLong);
+  }
+
+  private take(raw: KubeObject, relist: Relist): void {
+    const object = this.keep(raw);
+    relist.uids.add(object.metadata.uid);
+    if (relist.compare) {
+      const known = this.store.get({ namespace: object.metadata.namespace ?? "", name: object.metadata.name });
+      if (!known || versionOf(known) < versionOf(object)) this.counters.drift += 1;
+    }
+    this.store.upsert(object);
+  }
+
+  /** @returns false when the list cannot be trusted and must be read again */
+  private async endList(relist: Relist, version: number): Promise<boolean> {
+    if (version < this.store.seenVersion) {
+      // Versions only grow, unless somebody put an old backup in etcd's place. Then what is held is of another world.
+      this.env.log.warn(
+        { resource: this.name, version, seenVersion: this.store.seenVersion },
+        "the server's data went back in time: starting over",
+      );
+      await this.dropAll(this.store.list());
+      this.store.seenVersion = 0;
+      return false;
+    }
+    const missing = this.store.missing(relist.uids, version);
+    if (relist.compare) this.counters.drift += missing.length;
+    await this.dropAll(missing);
+    this.store.seenVersion = version;
+    this.listed = true;
+    this.synced();
+    return true;
+  }
+
+  private async dropAll(objects: readonly KubeObject[]): Promise<void> {
+    for (const object of objects) {
+      this.store.drop(object);
+      if (this.slices.due()) await this.slices.rest();
+    }
+  }
+
+  /**
+   * Watches until the connection ends.
+   * @param relist given: the server sends everything first, and the watch goes on from there
+   */
+  private async watch(relist?: Relist): Promise<number> {
+    const resumed = relist === undefined && this.state !== "synced";
+    const fresh = resumed ? await this.freshVersion() : undefined;
+    if (fresh && !fresh.ok) return this.watchFailed(fresh, undefined);
+    const { watchSecondsMin, watchSecondsMax } = reflectorLimits;
+    const path = withQuery(this.path, {
+      watch: 1,
+      allowWatchBookmarks: true,
+      timeoutSeconds: Math.round(watchSecondsMin + this.env.random() * (watchSecondsMax - watchSecondsMin)),
+      ...(relist ? { sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" } : { resourceVersion: this.store.seenVersion }),
+    });
+    const startMs = this.env.monotonicMs();
+    const answer = await this.transport.stream({ path, accept: this.accept(""), counted: false, idleMs: () => this.idleMs });
+    if (!answer.ok) return this.watchFailed(failureOf(answer.answer, "GET"), relist);
+    if (this.env.stopped.aborted) answer.stream.close();
+    this.stream = answer.stream;
+    this.lastHeardMs = this.env.monotonicMs();
+    const caughtUp = fresh && new CaughtUp(this.env, fresh.object, () => this.synced());
+    const failure = await this.readEvents(answer.stream, relist, caughtUp);
+    caughtUp?.cancel();
+    this.stream = undefined;
+    answer.stream.close();
+    this.counters.watchRestarts += 1;
+    const healthy = this.env.monotonicMs() - startMs >= reflectorLimits.watchMsHealthy;
+    if (healthy) this.failures = 0;
+    if (failure) return this.watchFailed(failure, relist);
+    if (answer.stream.ended?.why === "idle") this.wasIdle();
+    if (relist && !relist.done) return this.failed(broken("the list broke off"));
+    if (healthy) return 0;
+    this.failures += 1;
+    return this.backoffMs();
+  }
+
+  private async readEvents(stream: ByteStream, relist: Relist | undefined, caughtUp: CaughtUp | undefined): Promise<Failure | undefined> {
+    const lines = new LineSplitter();
+    for (;;) {
+      const chunk = await stream.read();
+      if (!chunk) break;
+      this.heard(chunk);
+      caughtUp?.heard();
+      for (const line of lines.push(chunk)) {
+        const failure = await this.event(line, relist);
+        if (failure) return failure;
+        if (this.slices.due()) await this.slices.rest();
+      }
+      caughtUp?.at(this.store.seenVersion);
+    }
+    this.tooLong(lines.tooLong);
+    return undefined;
+  }
+
+  private event(line: string, relist: Relist | undefined): Failure | undefined | Promise<Failure | undefined> {
+    let event: WatchEvent;
+    try {
+      event = JSON.parse(line) as WatchEvent;
+    } catch (error) {
+      return broken(`unreadable watch event: ${(error as Error).message}`);
+    }
+    const { type, object: raw } = event;
+    if (!raw?.metadata || type === "ERROR") return failureOfStatus(raw);
+    this.counters.events += 1;
+    if (relist && !relist.done) return this.initialEvent(type, raw, relist);
+    const version = versionOf(raw);
+    // Before the store tells its handlers: what they put from answers of that time is compared with it.
+    if (version > this.store.seenVersion) this.store.seenVersion = version;
+    if (type === "ADDED" || type === "MODIFIED") this.store.upsert(this.keep(raw));
+    else if (type === "DELETED") this.store.deleted(raw);
+    else if (type === "BOOKMARK") this.idleMs = reflectorLimits.idleMsMin;
+    return undefined;
+  }
+
+  private initialEvent(type: string | undefined, raw: KubeObject, relist: Relist): Promise<Failure | undefined> | undefined {
+    if (type === "ADDED" || type === "MODIFIED") this.take(raw, relist);
+    else if (type === "DELETED") {
+      relist.uids.delete(raw.metadata.uid);
+      this.store.deleted(raw);
+    } else if (type === "BOOKMARK" && raw.metadata.annotations?.[initialEventsEnd] === "true") {
+      relist.done = true;
+      return this.endList(relist, versionOf(raw)).then((trusted) => (trusted ? undefined : { ok: false, why: "expired", message: "" }));
+    }
+    return undefined;
+  }
+
+  private watchFailed(failure: Failure, relist: Relist | undefined): number {
+    if (relist && !relist.done && isAboutStreaming(failure)) {
+      this.options.streaming.supported = false;
+      return 0;
+    }
+    // Only a list helps; most often it succeeds at once.
+    if (failure.why === "expired" || failure.why === "notFound" || isAboutVersion(failure)) {
+      this.listed = false;
+      this.failures += 1;
+      if (failure.why === "notFound" && relist) return this.notServed(failure);
+      return this.failures === 1 ? 0 : this.backoffMs();
+    }
+    return this.failed(failure);
+  }
+
+  private wasIdle(): void {
+    this.env.log.info({ resource: this.name, idleMs: this.idleMs }, "no word from the watch: connecting anew");
+    this.idleMs = Math.min(reflectorLimits.idleMsMax, this.idleMs * 2);
+  }
+
+  /** The server's version now, so that a start from a snapshot knows when it has caught up. It also waits for the server's own cache. */
+  private async freshVersion(): Promise<Written<number>> {
+    const answer = await this.transport.request({ method: "GET", path: withQuery(this.path, { limit: 1 }), accept: this.accept("List") });
+    if (answer.status !== 200) return failureOf(answer, "GET");
+    const list = JSON.parse(answer.text) as { metadata?: { resourceVersion?: string } };
+    return { ok: true, object: Number(list.metadata?.resourceVersion ?? 0) };
+  }
+
+  private failed(failure: Failure): number {
+    if (this.env.stopped.aborted) return 0;
+    if (failure.why === "notFound") return this.notServed(failure);
+    this.failures += 1;
+    this.absentTries = 0;
+    this.problem = failure;
+    // Once is a hiccup; a kind that stays silent is worth a line, now and then.
+    if ((this.failures & (this.failures - 1)) === 0 && this.failures > 1)
+      this.env.log.warn({ resource: this.name, error: failureText(failure), failures: this.failures }, "cannot list or watch");
+    if (this.state !== "synced") this.become("failing");
+    if (failure.why === "expired") this.listed = false;
+    return failure.why === "throttled" ? failure.retryAfterMs : this.backoffMs();
+  }
+
+  private notServed(failure: Failure): number {
+    this.absentTries += 1;
+    this.problem = failure;
+    if (this.everSynced && this.absentTries < reflectorLimits.absentTriesMin) return reflectorLimits.absentRetryMs / 2;
+    this.everSynced = false;
+    this.store.seenVersion = 0;
+    for (const object of this.store.list()) this.store.drop(object);
+    this.become("absent");
+    return reflectorLimits.absentRetryMs * (0.75 + 0.5 * this.env.random());
+  }
+
+  private synced(): void {
+    this.everSynced = true;
+    this.absentTries = 0;
+    this.problem = undefined;
+    this.become("synced");
+  }
+
+  private become(state: KindState): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.stateChanged();
+  }
+
+  private async pause(waitMs: number): Promise<void> {
+    if (waitMs <= 0 || this.env.stopped.aborted) return;
+    const nudged = new AbortController();
+    this.nudged = nudged;
+    const stop = () => nudged.abort();
+    this.env.stopped.addEventListener("abort", stop, { once: true });
+    await sleep(this.env, waitMs, nudged.signal);
+    this.env.stopped.removeEventListener("abort", stop);
+    this.nudged = undefined;
+  }
+
+  private backoffMs(): number {
+    const { backoffMsMin, backoffMsMax } = reflectorLimits;
+    return Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(this.failures, 20)) * (0.5 + 0.5 * this.env.random());
+  }
+
+  private heard(chunk: Uint8Array): void {
+    this.counters.bytes += chunk.length;
+    this.lastHeardMs = this.env.monotonicMs();
+  }
+
+  private tooLong(count: number): void {
+    if (count === 0) return;
+    this.counters.tooLong += count;
+    this.env.log.error({ resource: this.name, count }, "objects too large to read were left out");
+  }
+
+  private accept(list: "List" | ""): string {
+    return this.options.metadataOnly ? `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1` : "application/json";
+  }
+}
+
+/** One listing of everything. */
+class Relist {
+  readonly uids = new Set<string>();
+  done = false;
+  /** @param compare count what differs from what was known */
+  constructor(readonly compare: boolean) {}
+}
+
+/** Asked for a version that the server has not reached: an older backup took etcd's place. */
+function isAboutVersion(failure: Failure): boolean {
+  return /too large resource version/i.test(failure.message);
+}
+
+function broken(message: string): Failure {
+  return { ok: false, why: "unavailable", mayHaveHappened: false, message };
+}
+
+/** Servers without the feature forbid the parameter; older ones do not know the match. */
+function isAboutStreaming(failure: Failure): boolean {
+  return failure.why === "denied" && (failure.code === 422 || failure.code === 400);
+}
