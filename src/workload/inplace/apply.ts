@@ -63,7 +63,7 @@ export function applyBatch(
     ...progress,
     lastContainerStatuses: new Map([...statusesOf(pod, images), ...progress.lastContainerStatuses]),
     next,
-    ...(hasChanges(next) ? { requiredReady: batch } : {}),
+    requiredReady: hasChanges(next) ? batch : undefined,
     batches: [...progress.batches, { timestamp: formatTime(nowMs), containers: batch }],
   };
   const entries = pod.spec.containers.map((container) => {

@@ -6,10 +6,11 @@
  * Everything is stable and ends with the name: two runs over the same pods choose the same.
  */
 import { lifecycleState } from "../../api/names.ts";
-import { compareForDisruption } from "../../kube/pod.ts";
+import { compareForDisruption, isReady, nodeNameOf, readySinceMs } from "../../kube/pod.ts";
 import type { Pod } from "../../kube/types.ts";
 import { lifecycleLabel } from "../lifecycle/state.ts";
 import { byPriority, type PriorityStrategy } from "./priority.ts";
+import { phaseRank } from "./scale-in.ts";
 import { type ScatterTerm, scatter } from "./scatter.ts";
 
 export { byPriority, type PriorityStrategy } from "./priority.ts";
@@ -18,7 +19,19 @@ export { type ScatterTerm, scatter } from "./scatter.ts";
 
 /** Those that serve least first: unscheduled, pending, not ready, ready for a short time, restarted often, new. */
 export function byDefault(pods: readonly Readonly<Pod>[], waiting: readonly number[]): readonly number[] {
-  return [...waiting].sort((a, b) => compareForDisruption(pods[a] as Pod, pods[b] as Pod));
+  // What decides most comparisons is found out once per pod; the rest is for ties.
+  const ranked = waiting.map((index) => {
+    const pod = pods[index] as Pod;
+    return { index, pod, service: serviceOf(pod), sinceMs: readySinceMs(pod) ?? Number.POSITIVE_INFINITY };
+  });
+  ranked.sort((a, b) => a.service - b.service || (a.sinceMs === b.sinceMs ? compareForDisruption(a.pod, b.pod) : b.sinceMs - a.sinceMs));
+  return ranked.map(({ index }) => index);
+}
+
+/** 0 for a pod without a node, then by phase, then by readiness. */
+function serviceOf(pod: Readonly<Pod>): number {
+  if (nodeNameOf(pod) === undefined) return (phaseRank(pod) * 2 + Number(isReady(pod))) / 10;
+  return 1 + phaseRank(pod) * 2 + Number(isReady(pod));
 }
 
 export interface UpdateOrder {

@@ -36,12 +36,17 @@ export function rankForDeletion(pods: readonly Readonly<Pod>[], facts: ScaleInFa
 
 const phases: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
 
+/** Other phases rank as Pending. */
+export function phaseRank(pod: Readonly<Pod>): number {
+  return phases[pod.status?.phase ?? ""] ?? 0;
+}
+
 function describe(pod: Readonly<Pod>, { isAvailable }: ScaleInFacts): Ranked {
   const ready = isReady(pod);
   return {
     pod,
     node: nodeNameOf(pod),
-    phase: phases[pod.status?.phase ?? ""] ?? 0,
+    phase: phaseRank(pod),
     available: isAvailable(pod),
     ready,
     cost: deletionCost(pod),
