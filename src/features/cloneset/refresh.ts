@@ -1,0 +1,107 @@
+/** What every pod gets at every round, paused or not: the end of its grace period, its next batch, its way back into service, its next state. */
+import { label, lifecycleState } from "../../api/names.ts";
+import { type Action, change, type Reason, type Step } from "../../engine/plan.ts";
+import { refOf } from "../../kube/kind.ts";
+import { pods } from "../../kube/kinds.ts";
+import { formatTime } from "../../kube/time.ts";
+import type { Pod } from "../../kube/types.ts";
+import { isUpdateCompleted, planRefresh as planPodRefresh } from "../../workload/inplace/index.ts";
+import { advance } from "../../workload/lifecycle/index.ts";
+import { shortHash } from "../../workload/revision/index.ts";
+import { availableAtMs } from "./facts.ts";
+import { hookText, reason } from "./reasons.ts";
+import type { Member, World } from "./world.ts";
+
+export interface RefreshPlan {
+  readonly actions: readonly Action[];
+  readonly reasons: readonly Reason[];
+  /** Members that this plan refreshes: nothing else happens to them in it. */
+  readonly refreshing: ReadonlySet<Member>;
+  /** What cannot be refreshed, for the condition. */
+  readonly problems: readonly string[];
+  readonly requeueAfterMs?: number;
+}
+
+/**
+ * @param busy members that something else happens to in this plan
+ * @param isAtTarget whether the pod runs the revision that it is meant to run now
+ */
+export function planRefresh(world: World, busy: ReadonlySet<Member>, isAtTarget: (member: Member) => boolean): RefreshPlan {
+  const actions: Action[] = [];
+  const reasons: Reason[] = [];
+  const problems: string[] = [];
+  const refreshing = new Set<Member>();
+  let requeueAfterMs: number | undefined;
+  for (const member of world.members) {
+    if (busy.has(member)) continue;
+    const { steps, delayMs, problem, told } = refreshOf(world, member, isAtTarget);
+    if (delayMs !== undefined) requeueAfterMs = Math.min(requeueAfterMs ?? delayMs, delayMs);
+    if (problem !== undefined) problems.push(problem);
+    if (told !== undefined) reasons.push(told);
+    if (steps.length === 0) continue;
+    refreshing.add(member);
+    actions.push(change<Pod>({ id: `refresh:${member.name}`, on: refOf(pods, member.pod), steps }));
+  }
+  return { actions, reasons, refreshing, problems, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
+}
+
+interface MemberRefresh {
+  readonly steps: readonly Step<Pod>[];
+  readonly delayMs?: number;
+  readonly problem?: string;
+  readonly told?: Reason;
+}
+
+function refreshOf(world: World, member: Member, isAtTarget: (member: Member) => boolean): MemberRefresh {
+  const { observed, strategy, nowMs } = world;
+  const { gates, resizeSubresource } = observed.settings;
+  const { pod, name, facts } = member;
+  const { steps: own, delayMs, why, problem } = planPodRefresh(pod, { gates, resizeSubresource }, nowMs);
+  if (problem !== undefined) return { steps: [], problem, told: reason(name, "RefreshFailed", { why: problem }) };
+  const move = advance(
+    pod,
+    {
+      lifecycle: strategy.lifecycle,
+      atTarget: facts.state === lifecycleState.preparingUpdate && isAtTarget(member),
+      updateCompleted: facts.state === lifecycleState.updating && isUpdateCompleted(pod, gates),
+      normalNeedsNode: true,
+    },
+    nowMs,
+  );
+  const steps = [...own, ...(move?.steps ?? []), ...hashLabelSteps(pod, facts.revision)];
+  const availability = availabilityOf(world, member);
+  const told = why === undefined ? availability.told : { on: name, code: why.code, figures: why.figures };
+  return { steps, delayMs: delayMs ?? availability.delayMs, told };
+}
+
+/** Pods made before this label existed get it from the other. */
+function hashLabelSteps(pod: Readonly<Pod>, revision: string): readonly Step<Pod>[] {
+  if (revision === "" || pod.metadata.labels?.[label.podTemplateHash] !== undefined) return [];
+  return [
+    {
+      name: "hash-label",
+      precondition: "uid",
+      onConflict: "retry",
+      write: (fresh) => {
+        const current = fresh.metadata.labels?.[label.controllerRevisionHash];
+        if (!current || fresh.metadata.labels?.[label.podTemplateHash] !== undefined) return undefined;
+        return { patch: "strategic", body: { metadata: { labels: { [label.podTemplateHash]: shortHash(current) } } } };
+      },
+    },
+  ];
+}
+
+/** Why a pod that is not available is not, and when to look again. */
+function availabilityOf({ strategy, nowMs }: World, { name, facts, available }: Member): Pick<MemberRefresh, "delayMs" | "told"> {
+  if (available) return {};
+  const { lifecycle, minReadyMs } = strategy;
+  if (facts.state === lifecycleState.preparingNormal && lifecycle?.preNormal !== undefined) {
+    return { told: reason(name, "WaitingForNormalHook", { hook: hookText(lifecycle.preNormal) }) };
+  }
+  if (facts.state === lifecycleState.updated && lifecycle?.inPlaceUpdate !== undefined) {
+    return { told: reason(name, "WaitingForUpdatedHook", { hook: hookText(lifecycle.inPlaceUpdate) }) };
+  }
+  const atMs = availableAtMs(facts, minReadyMs);
+  if (atMs === undefined || atMs <= nowMs) return { told: reason(name, "WaitingForReady", {}) };
+  return { delayMs: atMs - nowMs, told: reason(name, "WaitingForAvailability", { until: formatTime(atMs + 999) }) };
+}
