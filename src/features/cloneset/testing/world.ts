@@ -243,6 +243,7 @@ export class World {
       if ((pod.metadata.finalizers ?? []).length === 0) this.pods.delete(name);
       return;
     }
+    if (pod.status?.phase === "Failed") return;
     const conditions = [...(pod.status?.conditions ?? [])];
     setCondition(conditions, { type: "ContainersReady", status: healthy ? "True" : "False" });
     const gated = (pod.spec.readinessGates ?? []).every(
