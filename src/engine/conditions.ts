@@ -148,7 +148,7 @@ interface Merged {
   readonly outdated: readonly Wish[];
 }
 
-/** The conditions that would change `object`; of two wishes for one type the later wins. */
+/** The conditions that would change `object`. Each wish sees what those before it made of them, so that none undoes another. */
 function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
   const current = new Map<string, unknown>();
   for (const condition of itemsOf(fieldsOf(fieldsOf(object)["status"])["conditions"]))
@@ -156,18 +156,26 @@ function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
   const wanted = new Map<string, Condition>();
   const outdated: Wish[] = [];
   let version: string | undefined;
+  let seen = object;
   for (const wish of wishes) {
     if (wish.step.ofVersion !== undefined && wish.step.ofVersion !== object.metadata.resourceVersion) {
       outdated.push(wish);
       continue;
     }
-    for (const condition of wish.step.conditions(object) ?? []) {
-      if (deepEqual(condition, current.get(condition.type))) continue;
+    const changed = (wish.step.conditions(seen) ?? []).filter((condition) => !deepEqual(condition, current.get(condition.type)));
+    if (changed.length === 0) continue;
+    for (const condition of changed) {
       wanted.set(condition.type, condition);
-      version = wish.step.ofVersion ?? version;
+      current.set(condition.type, condition);
     }
+    seen = withConditions(object, [...current.values()]);
+    version = wish.step.ofVersion ?? version;
   }
   return { conditions: [...wanted.values()], version, outdated };
+}
+
+function withConditions(object: Readonly<KubeObject>, conditions: readonly unknown[]): Readonly<KubeObject> {
+  return { ...object, status: { ...fieldsOf(fieldsOf(object)["status"]), conditions } } as KubeObject;
 }
 
 function settleAll(wishes: readonly Wish[], result: Stepped): void {

@@ -24,6 +24,11 @@ export interface Controller<O = unknown, S = unknown> {
   readonly enabled?: (settings: Settings) => boolean;
   /** Which objects wake which keys. `of` itself need not be listed: every change of it wakes its own key. */
   readonly watches: readonly Watch[];
+  /**
+   * Whether a change of an object of kind `of` concerns this controller; default: every one does. For controllers over pods, most of
+   * which need nothing from them. Pure; also asked at start, with `before` absent.
+   */
+  readonly concerns?: (change: Seen, context: Context) => boolean;
   /** Further kinds that `observe` reads from the cache. */
   readonly reads?: readonly Kind[];
   /** A snapshot for `plan`, or undefined when there is nothing to do (the object is gone). No writes. */

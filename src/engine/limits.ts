@@ -10,6 +10,8 @@ export const engineLimits = {
   failurePauseMsMax: 1_000,
   /** A key is planned again at the earliest after this many times what its last plan cost: planning stays under a tenth of a core. */
   rationFactor: 10,
+  /** Failed outcomes of a key that its next status still shows. */
+  failedKeptMax: 16,
   /** ms; the ration never holds a key longer. */
   rationMsMax: 2_000,
   /** Keys changed by their users go first, but after so many of them one other key has its turn. */

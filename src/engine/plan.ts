@@ -11,8 +11,9 @@ export interface Plan<S = unknown> {
   /** Different objects in parallel (bounded, slow start for creates); `after` and the steps of one object in order. */
   readonly actions: readonly Action[];
   /**
-   * The whole status as it should be. Called with no outcomes at once (the status is not held up by the writes), and again with them
-   * when something failed, so that conditions can say so. Absent: leave the status alone.
+   * The whole status as it should be. Called at once (the status is not held up by the writes) with what failed in the last round, or
+   * with no outcomes where nothing did; and again with the outcomes of this plan when something failed or had failed, so that conditions
+   * can say so and do not flicker while it is tried again. Absent: leave the status alone.
    */
   readonly status?: (outcomes: readonly Outcome[]) => S;
   /** For each thing left alone: why. */

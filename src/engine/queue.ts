@@ -25,6 +25,8 @@ export interface Worked {
   readonly next: "done" | "soon" | "backOff" | "blocked" | "gone";
   /** Look again after this time even if nothing happens. */
   readonly afterMs?: number;
+  /** Until then events are no reason to look again, unless the user changed the object itself. */
+  readonly quietMs?: number;
   /** When the plan was made (monotonic), and the ms of computing it took: for the ration. */
   readonly plannedAtMs?: number;
   readonly costMs?: number;
@@ -280,7 +282,7 @@ export class WorkQueue {
       case "done":
       case "gone":
         entry.failures = 0;
-        entry.quietUntilMs = Number.NEGATIVE_INFINITY;
+        entry.quietUntilMs = worked.quietMs === undefined ? Number.NEGATIVE_INFINITY : this.#env.monotonicMs() + worked.quietMs;
     }
   }
 

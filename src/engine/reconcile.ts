@@ -69,6 +69,8 @@ export class Reconciler {
   readonly #context: Context;
   readonly #labels: { readonly controller: string };
   readonly #acting = new Map<string, Acting>();
+  /** What failed when a key was last worked on. It stays in the status until a later round went well: else each retry would take it back. */
+  readonly #lastFailed = new Map<string, readonly Outcome[]>();
 
   constructor(controller: Controller, deps: ReconcileDeps) {
     this.#controller = controller;
@@ -118,6 +120,7 @@ export class Reconciler {
     if (look === "gone") {
       this.#deps.status.forget(key);
       this.#deps.reasons.forget(this.#controller.name, key);
+      this.#lastFailed.delete(keyText(key));
       return { next: "gone" };
     }
     if (look === "replaced") return { next: "soon" };
@@ -129,7 +132,9 @@ export class Reconciler {
     const failures: Failure[] = [];
     const early = await written;
     if (early !== undefined) failures.push(early);
-    if (outcomes.some((outcome) => outcome.result === "failed")) {
+    const failed = outcomes.filter((outcome) => outcome.result === "failed");
+    const wasFailing = this.#keepFailed(key, failed);
+    if (failed.length > 0 || wasFailing) {
       const late = await this.#submitOutcomes(key, plan, outcomes);
       if (late !== undefined) failures.push(late);
     }
@@ -143,7 +148,7 @@ export class Reconciler {
     const look = (subject: Look["subject"], observed: unknown, startedAtMs: number, spentMs: number): Look => {
       const planningMs = env.monotonicMs();
       const plan = controller.plan(observed, env.nowMs());
-      const status = plan.status?.([]);
+      const status = plan.status?.(plan.actions.length > 0 ? (this.#lastFailed.get(keyText(key)) ?? []) : []);
       return { subject, plan, status, startedAtMs, costMs: spentMs + env.monotonicMs() - planningMs };
     };
     const seen = await turns.run(() => {
@@ -174,6 +179,15 @@ export class Reconciler {
     if (plan.status === undefined) return undefined;
     const subject = this.#deps.read.get(this.#controller.of, key);
     return subject === undefined ? undefined : this.#deps.status.submit(subject, plan.status(outcomes));
+  }
+
+  /** Returns whether something had failed in the round before. */
+  #keepFailed(key: Key, failed: readonly Outcome[]): boolean {
+    const id = keyText(key);
+    const wasFailing = this.#lastFailed.has(id);
+    if (failed.length > 0) this.#lastFailed.set(id, failed.slice(0, engineLimits.failedKeptMax));
+    else if (wasFailing) this.#lastFailed.delete(id);
+    return wasFailing;
   }
 
   /** Reasons, and what the history wants to know of a plan. */
@@ -274,7 +288,7 @@ function settle(round: Round, { plan, startedAtMs, costMs }: Look, outcomes: rea
   if (plan.retry !== undefined) round.log().warn({}, plan.retry);
   const judged = verdict(outcomes, failures, plan.retry !== undefined);
   const afterMs = Math.min(plan.requeueAfterMs ?? Number.POSITIVE_INFINITY, judged.afterMs ?? Number.POSITIVE_INFINITY);
-  const worked = { plannedAtMs: startedAtMs, costMs, next: judged.next };
+  const worked = { plannedAtMs: startedAtMs, costMs, next: judged.next, quietMs: judged.quietMs };
   return Number.isFinite(afterMs) ? { ...worked, afterMs } : worked;
 }
 

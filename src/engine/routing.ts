@@ -27,7 +27,8 @@ export class Router {
   connect(controller: Controller, context: Context, queue: WorkQueue): void {
     this.#add(controller.of, (before, after) => {
       const object = after ?? before;
-      if (object !== undefined) queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
+      if (object !== undefined && controller.concerns?.({ before, after }, context) !== false)
+        queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
     });
     for (const watch of controller.watches) this.#add(watch.of, this.#route(controller, watch, context, queue));
   }

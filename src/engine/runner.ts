@@ -8,7 +8,7 @@ import type { Reader, Writer } from "../kube/access.ts";
 import { type Key, type Kind, keyOf, resourceName } from "../kube/kind.ts";
 import type { BackoffLimits } from "./backoff.ts";
 import { Conditions } from "./conditions.ts";
-import type { Controller } from "./controller.ts";
+import type { Context, Controller } from "./controller.ts";
 import { type Executor, KubeExecutor } from "./executor.ts";
 import { Expectations } from "./expectations.ts";
 import { engineLimits } from "./limits.ts";
@@ -54,6 +54,7 @@ interface Running {
   readonly controller: Controller;
   readonly queue: WorkQueue;
   readonly status: StatusWriter;
+  readonly context: Context;
 }
 
 export class Runner {
@@ -171,11 +172,11 @@ export class Runner {
     await this.#synced(controller, kinds);
     if (this.#isStopped) return;
     const { queue, reconciler, status } = this.#assemble(controller);
-    this.#running.set(controller.name, { controller, queue, status });
+    this.#running.set(controller.name, { controller, queue, status, context: reconciler.context });
     this.#metrics.set(names.maxConcurrentReconciles, { controller: controller.name }, this.#workers(controller));
     // Subscribed and listed in one turn: no event falls between.
     this.#router.connect(controller, reconciler.context, queue);
-    this.#enqueueAll(controller, queue);
+    this.#enqueueAll(controller, queue, reconciler.context);
     this.#env.log.info({ controller: controller.name, workers: this.#workers(controller) }, "Starting workers");
   }
 
@@ -241,8 +242,10 @@ export class Runner {
       .map(resourceName);
   }
 
-  #enqueueAll(controller: Controller, queue: WorkQueue): void {
-    for (const object of this.#ports.read.list(controller.of)) queue.add(keyOf(object), "noise");
+  #enqueueAll(controller: Controller, queue: WorkQueue, context: Context): void {
+    for (const object of this.#ports.read.list(controller.of)) {
+      if (controller.concerns?.({ after: object }, context) !== false) queue.add(keyOf(object), "noise");
+    }
   }
 
   #armResync(): void {
@@ -250,7 +253,7 @@ export class Runner {
     if (periodMs <= 0 || this.#isStopped) return;
     // Stretched by up to a tenth, as informers do, so that several processes do not keep step.
     this.#resync = this.#env.after(periodMs * (1 + this.#env.random() / 10), () => {
-      for (const { controller, queue } of this.#running.values()) this.#enqueueAll(controller, queue);
+      for (const { controller, queue, context } of this.#running.values()) this.#enqueueAll(controller, queue, context);
       this.#armResync();
     });
   }

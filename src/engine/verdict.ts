@@ -8,7 +8,11 @@ import { subjectOf } from "./tellings.ts";
  * The worst outcome decides: refused or unreachable → back-off; only conflicts → soon; only throttled → after what the server asked for.
  * `mustRetry`: the plan itself asks for back-off.
  */
-export function verdict(outcomes: readonly Outcome[], more: readonly Failure[], mustRetry: boolean): Pick<Worked, "next" | "afterMs"> {
+export function verdict(
+  outcomes: readonly Outcome[],
+  more: readonly Failure[],
+  mustRetry: boolean,
+): Pick<Worked, "next" | "afterMs" | "quietMs"> {
   let isBad = mustRetry;
   let lostRace = false;
   let throttledMs = -1;
@@ -28,7 +32,7 @@ export function verdict(outcomes: readonly Outcome[], more: readonly Failure[], 
         isBad = true;
     }
   }
-  const later = throttledMs < 0 ? {} : { afterMs: throttledMs };
+  const later = throttledMs < 0 ? {} : { afterMs: throttledMs, quietMs: throttledMs };
   if (isBad) return { next: "backOff", ...later };
   if (throttledMs >= 0) return { next: "done", ...later };
   return { next: lostRace ? "soon" : "done" };
