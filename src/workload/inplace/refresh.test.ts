@@ -24,7 +24,9 @@ describe("a new pod", () => {
   test("gets its condition, in company, for exactly this version", () => {
     const { steps } = planRefresh(pod(), settings, nowMs);
     expect(steps).toMatchObject([{ ofVersion: "100", gatherMs: 50 }]);
-    expect(run(pod(), steps).pod.status?.conditions).toEqual([{ type: "InPlaceUpdateReady", status: "True", lastTransitionTime: now }]);
+    expect(run(pod(), steps).pod.status?.conditions).toEqual([
+      { type: "InPlaceUpdateReady", status: "True", reason: "", message: "", lastTransitionTime: now },
+    ]);
   });
   test("gets nothing without the readiness gate, or when it has it already", () => {
     expect(planRefresh(pod({ gates: [] }), settings, nowMs).steps).toEqual([]);
@@ -77,7 +79,9 @@ describe("completion by image", () => {
     const target = status({ imageID: "sha256:two" });
     const { steps } = planRefresh(target, settings, nowMs);
     expect(steps).toMatchObject([{ ofVersion: "100", gatherMs: 0 }]);
-    expect(run(target, steps).bodies).toEqual([[{ type: "InPlaceUpdateReady", status: "True", lastTransitionTime: now }]]);
+    expect(run(target, steps).bodies).toEqual([
+      [{ type: "InPlaceUpdateReady", status: "True", reason: "", message: "", lastTransitionTime: now }],
+    ]);
   });
   test("4: and not before", () => {
     expect(planRefresh(status({}), settings, nowMs)).toEqual({

@@ -2,9 +2,9 @@
 import { conditionType } from "../../api/names.ts";
 import type { ConditionStep, Step } from "../../engine/plan.ts";
 import { hasReadinessGate, podCondition } from "../../kube/pod.ts";
-import { formatTime, parseTime } from "../../kube/time.ts";
+import { parseTime } from "../../kube/time.ts";
 import type { Pod } from "../../kube/types.ts";
-import { readyGatherMs } from "../readiness/index.ts";
+import { goodCondition, readyGatherMs } from "../readiness/index.ts";
 import { type Applied, applyBatch, type Progress, type UpdateSettings } from "./apply.ts";
 import { containersPending, type Pending } from "./completion.ts";
 import { graceText, hasChanges, readSpec, readState, stateText, type UpdateSpec, type UpdateState } from "./spec.ts";
@@ -60,7 +60,7 @@ function letIn(pod: Readonly<Pod>, gatherMs: number, nowMs: number): Refresh {
     gatherMs,
     // A newer version of the pod may be in the middle of the next update.
     ofVersion: pod.metadata.resourceVersion,
-    conditions: () => [{ type: conditionType.inPlaceUpdateReady, status: "True", lastTransitionTime: formatTime(nowMs) }],
+    conditions: () => [goodCondition(conditionType.inPlaceUpdateReady, nowMs)],
   };
   return { steps: [step] };
 }

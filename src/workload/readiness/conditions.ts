@@ -13,6 +13,11 @@ export function withReady(pod: Readonly<Pod>, changed: readonly Condition[], now
   return ready === undefined ? changed : [...changed, ready];
 }
 
+/** True, with nothing more to say. Empty texts are said: a write of conditions merges, and would keep those of before. */
+export function goodCondition(type: string, nowMs: number): Condition {
+  return { type, status: "True", reason: "", message: "", lastTransitionTime: formatTime(nowMs) };
+}
+
 function recomputedReady(pod: Readonly<Pod>, changed: readonly Condition[], nowMs: number): Condition | undefined {
   const ready = podCondition(pod, "Ready");
   if (ready === undefined || podConditionStatus(pod, "ContainersReady") !== "True") return undefined;
@@ -24,6 +29,6 @@ function recomputedReady(pod: Readonly<Pod>, changed: readonly Condition[], nowM
   const status = problems.length === 0 ? "True" : "False";
   if (ready.status === status) return undefined;
   const lastTransitionTime = formatTime(nowMs);
-  if (status === "True") return { type: "Ready", status, lastTransitionTime };
+  if (status === "True") return goodCondition("Ready", nowMs);
   return { type: "Ready", status, reason: "ReadinessGatesNotReady", message: problems.join(", "), lastTransitionTime };
 }

@@ -2,7 +2,7 @@
  * Pod conditions that decide whether traffic reaches a pod. `addKeyStep`/`removeKeysStep` hold a pod out of service through
  * KruisePodReady under one's own key; `withReady` turns `Ready` at once when a readiness gate turned False.
  */
-export { withReady } from "./conditions.ts";
+export { goodCondition, withReady } from "./conditions.ts";
 export {
   addKeyStep,
   holdsKey,
