@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { Glob } from "bun";
 import { crds } from "./generate/crds.ts";
 import type { Generator } from "./generate/generator.ts";
+import { kustomize } from "./generate/kustomize.ts";
 
-const generators: readonly Generator[] = [crds];
+const generators: readonly Generator[] = [crds, kustomize];
 
 const root = join(import.meta.dir, "..");
 const check = process.argv.includes("--check");

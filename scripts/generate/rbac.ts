@@ -32,10 +32,12 @@ function certificates(features: readonly Feature[]): Permission[] {
       verbs: ["get", "list", "watch", "update", "patch"],
       resourceNames: webhookConfigurationNames,
     },
+    // Discovery says what is served, this says when that changes; only our own are ever written.
+    { group: "apiextensions.k8s.io", resources: ["customresourcedefinitions"], verbs: ["get", "list", "watch"] },
     {
       group: "apiextensions.k8s.io",
       resources: ["customresourcedefinitions"],
-      verbs: ["get", "list", "watch", "update", "patch"],
+      verbs: ["update", "patch"],
       resourceNames: crdNames(features),
     },
   ];

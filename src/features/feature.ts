@@ -13,6 +13,8 @@ export interface Feature {
   readonly webhooks?: readonly Webhook[];
   readonly podMutations?: readonly PodMutation[];
   readonly podGuards?: readonly PodGuard[];
+  /** Kinds that its webhooks, pod mutations and pod guards read from the cache: watched by every replica, leader or not. */
+  readonly reads?: readonly Kind[];
   /** What the manager must be allowed to do for this feature, and nothing more. */
   readonly permissions: readonly Permission[];
   /** What the node agent must be allowed to do for this feature. */

@@ -12,12 +12,7 @@ test("without flags and variables everything has OpenKruise's default", () => {
   expect(flags["metrics-addr"]).toBe(":8080");
   expect(flags["expectation-timeout"]).toBe(300_000);
   expect([installNamespace, daemonConfigNamespace]).toEqual(["kruise-system", "kruise-daemon-config"]);
-  expect(webhook).toMatchObject({
-    port: 9876,
-    certWriter: "secret",
-    secretName: "kruise-webhook-certs",
-    serviceName: "kruise-webhook-service",
-  });
+  expect(webhook).toMatchObject({ port: 9876, writer: "secret", secretName: "kruise-webhook-certs" });
   expect(rateLimit).toBeUndefined();
   expect(resyncMs).toBe(36_000_000);
 });
@@ -34,7 +29,7 @@ test.each([
 ])("%s resyncs every %p ms", (flag, ms) => expect(options([flag]).resyncMs).toBe(ms as number));
 
 test("a host makes webhooks be called by URL, with certificates in files", () => {
-  expect(options([], { WEBHOOK_HOST: "10.0.0.5" }).webhook).toMatchObject({ host: "10.0.0.5", certWriter: "fs" });
+  expect(options([], { WEBHOOK_HOST: "10.0.0.5" }).webhook).toMatchObject({ host: "10.0.0.5", writer: "fs" });
 });
 
 test.each([
@@ -55,8 +50,7 @@ test.each([
     "--leader-election-renew-deadline must be shorter than --leader-election-lease-duration",
   ],
   [["--leader-election-resource-lock=endpoints"], {}, 1, "--leader-election-resource-lock=endpoints: only leases are supported"],
-  [[], { WEBHOOK_PORT: "many" }, 1, "WEBHOOK_PORT=many: expected a port number"],
-  [[], { WEBHOOK_CERT_WRITER: "vault" }, 1, "WEBHOOK_CERT_WRITER=vault: expected fs or secret"],
+  [[], { WEBHOOK_PORT: "many" }, 1, 'WEBHOOK_PORT: want a port number, not "many"'],
 ])("%j %j ends with code %i: %s", (args, environment, code, message) => {
   expect(managerOptions(args, environment as Record<string, string>)).toEqual({ ok: false, code: code as 1 | 2, message });
 });

@@ -1,4 +1,5 @@
 /** What the manager was asked to be: flags and environment, checked once, before anything starts. */
+import { type WebhookSettings, webhookSettings } from "../admission/webhook-settings.ts";
 import { type Gates, parseGates } from "../api/gates.ts";
 import { parseDuration } from "../kube/time.ts";
 import { type FlagValues, parseFlags } from "../process/flags.ts";
@@ -17,16 +18,7 @@ export interface ManagerOptions {
   readonly resyncMs: number | undefined;
   readonly installNamespace: string;
   readonly daemonConfigNamespace: string;
-  readonly webhook: {
-    readonly port: number;
-    /** Set: webhooks are called by URL, for a manager outside the cluster. */
-    readonly host: string;
-    readonly certDir: string;
-    readonly certWriter: "fs" | "secret";
-    readonly secretName: string;
-    readonly serviceName: string;
-    readonly renewBefore: string;
-  };
+  readonly webhook: WebhookSettings;
   /** Things to tell the user once logging runs. */
   readonly warnings: readonly string[];
 }
@@ -43,9 +35,10 @@ export function managerOptions(args: readonly string[], environment: Environment
   const flags = parsed.values;
   const gates = parseGates(flags["feature-gates"], environment.CUSTOM_RESOURCE_ENABLE ?? "");
   if (!gates.ok) return { ok: false, code: 1, message: `--feature-gates: ${gates.problems.join("; ")}` };
-  const webhook = webhookOptions(environment);
-  const wrong = wrongFlag(flags) ?? (typeof webhook === "string" ? webhook : undefined);
-  if (wrong !== undefined || typeof webhook === "string") return { ok: false, code: 1, message: wrong ?? "" };
+  const webhook = webhookSettings(environment, gates.gates.enabled("EnableExternalCerts"));
+  if (!webhook.ok) return { ok: false, code: 1, message: webhook.message };
+  const wrong = wrongFlag(flags);
+  if (wrong !== undefined) return { ok: false, code: 1, message: wrong };
 
   const warnings = [...gates.notes];
   const resyncMs = resyncPeriodMs(flags["sync-period"]);
@@ -62,7 +55,7 @@ export function managerOptions(args: readonly string[], environment: Environment
       resyncMs: Number.isNaN(resyncMs) ? resyncDefaultMs : resyncMs === 0 ? undefined : resyncMs,
       installNamespace: environment.POD_NAMESPACE || "kruise-system",
       daemonConfigNamespace: environment.KRUISE_DAEMON_CONFIG_NS || "kruise-daemon-config",
-      webhook,
+      webhook: webhook.settings,
       warnings,
     },
   };
@@ -89,21 +82,4 @@ function wrongFlag(flags: ManagerOptions["flags"]): string | undefined {
 function resyncPeriodMs(text: string): number {
   if (text === "") return resyncDefaultMs;
   return text === "0" ? 0 : (parseDuration(text) ?? Number.NaN);
-}
-
-function webhookOptions(environment: Environment): ManagerOptions["webhook"] | string {
-  const port = environment.WEBHOOK_PORT ? Number(environment.WEBHOOK_PORT) : 9876;
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) return `WEBHOOK_PORT=${environment.WEBHOOK_PORT}: expected a port number`;
-  const host = environment.WEBHOOK_HOST ?? "";
-  const certWriter = environment.WEBHOOK_CERT_WRITER || (host === "" ? "secret" : "fs");
-  if (certWriter !== "fs" && certWriter !== "secret") return `WEBHOOK_CERT_WRITER=${certWriter}: expected fs or secret`;
-  return {
-    port,
-    host,
-    certDir: environment.WEBHOOK_CERT_DIR || "/tmp/kruise-webhook-certs",
-    certWriter,
-    secretName: environment.SECRET_NAME || "kruise-webhook-certs",
-    serviceName: environment.SERVICE_NAME || "kruise-webhook-service",
-    renewBefore: environment.CERTS_RENEW_BEFORE ?? "",
-  };
 }

@@ -1,0 +1,292 @@
+/**
+ * One manager process, put together: the API server's side, the webhook port, the controllers. The order of the start is the order of
+ * who needs whom; what does not depend on each other happens at once.
+ */
+import { hostname } from "node:os";
+import { converterFor } from "../admission/convert.ts";
+import { bodyLimits, createHandler } from "../admission/handler.ts";
+import { protectionLog, refusalRecorder } from "../admission/protection-log.ts";
+import { readinessCheck } from "../admission/readiness.ts";
+import { createAdmissionServer } from "../admission/server.ts";
+import type { AdmissionContext, Webhook } from "../admission/webhook.ts";
+import { webhookController } from "../admission/webhook-controller.ts";
+import type { Settings } from "../api/settings.ts";
+import { metrics as metricNames } from "../engine/metrics-names.ts";
+import { Runner } from "../engine/runner.ts";
+import { type Env, sleep } from "../env/env.ts";
+import { httpFetch, serve } from "../env/network.ts";
+import { steerConnections } from "../env/steering.ts";
+import { features } from "../features/index.ts";
+import { loadCredentials } from "../kube/credentials.ts";
+import { discover, serverInfo } from "../kube/discovery.ts";
+import { EventRecorder } from "../kube/events.ts";
+import { type Kind, refOf } from "../kube/kind.ts";
+import { leases } from "../kube/kinds.ts";
+import { createKube, type Kube } from "../kube/kube.ts";
+import { Election } from "../kube/lease.ts";
+import { failureText } from "../kube/outcome.ts";
+import { atLeast } from "../kube/version.ts";
+import { parseAddress } from "../process/address.ts";
+import { type Check, type Listener, listen } from "../process/endpoints.ts";
+import { ProcessMetrics } from "../process/metrics.ts";
+import type { ManagerOptions } from "./options.ts";
+import { cachePort, metadataWatches } from "./ports.ts";
+import { ServedKinds } from "./served.ts";
+import { allWebhooks, handledPaths } from "./webhooks.ts";
+
+const controllersDrainMsMax = 30_000;
+
+/** Why the process ends with code 1: said to the user, not thrown around. */
+class Fatal extends Error {}
+
+/** @returns the exit code, after everything has ended */
+export async function runManager(env: Env, options: ManagerOptions, stop: () => void): Promise<number> {
+  const { log } = env;
+  let code = 0;
+  const fatal = (message: string) => {
+    if (code === 0) log.error({}, message);
+    code = 1;
+    stop();
+  };
+  try {
+    const manager = await startManager(env, options, fatal);
+    await new Promise<void>((resolve) => {
+      if (env.stopped.aborted) resolve();
+      else env.stopped.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await manager.stop();
+  } catch (error) {
+    if (!(error instanceof Fatal)) log.error({ error }, "the manager failed");
+    else log.error({}, error.message);
+    return 1;
+  }
+  log.info({ code }, "stopped");
+  return code;
+}
+
+interface Running {
+  stop(): Promise<void>;
+}
+
+async function startManager(env: Env, options: ManagerOptions, fatal: (message: string) => void): Promise<Running> {
+  const { flags } = options;
+  const metrics = new ProcessMetrics();
+  const kube = await connect(env, options, metrics);
+  const { client } = kube;
+  const [served, settings] = await learnServer(env, kube, options);
+  const events = EventRecorder.create(env, client, "kruise-manager", hostname());
+
+  const protection = protectionLog(flags["protection-log-path"], env.log);
+  const context: AdmissionContext = {
+    read: kube.read,
+    settings,
+    write: client,
+    log: env.log,
+    nowMs: () => env.nowMs(),
+    random: () => env.random(),
+    emit: (on, type, reason, message) => events.record(on, { type, reason, message }),
+    refused: refusalRecorder(protection, metrics),
+  };
+  const webhooks = allWebhooks(features, options.installNamespace);
+  const port = servedWebhooks(env, options, { kube, context, webhooks, settings, served, metrics });
+  port.controller.start();
+
+  const listeners = openEndpoints(options, metrics, () => port.problem());
+  ensureAll(
+    kube,
+    served,
+    features.flatMap((feature) => feature.reads ?? []),
+  );
+
+  const timeoutMs = flags["webhook-initialize-timeout"];
+  const initialized = await Promise.race([port.controller.initialized.then(() => true), sleep(env, timeoutMs).then(() => false)]);
+  if (!initialized && !env.stopped.aborted)
+    throw new Fatal(`webhooks were not set up within ${timeoutMs / 1000} s: ${port.controller.lastError ?? "no attempt has ended"}`);
+
+  const runner = new Runner(
+    env,
+    {
+      read: kube.read,
+      write: client,
+      writerOf: (controller) => client.as(`kruise-manager/${controller.name}`),
+      cache: cachePort(kube.cache),
+      events: { emit: (on, { component, ...text }) => events.as(component).record(on, text) },
+      served,
+    },
+    {
+      settings,
+      metrics,
+      workers: (flag) => (flags as Readonly<Record<string, unknown>>)[flag] as number | undefined,
+      backoff: {
+        backoffMsMin: flags["rate-limiter-base-delay"],
+        backoffMsMax: flags["rate-limiter-max-delay"],
+        retriesPerSecond: flags["rate-limiter-qps"],
+        retryBurst: flags["rate-limiter-bucket-size"],
+      },
+      cacheSyncTimeoutMs: flags["controller-cache-sync-timeout"],
+      syncPeriodMs: options.resyncMs ?? 0,
+      fatal: (error) => fatal(error.message),
+    },
+  );
+  const lead = () => {
+    metrics.set(metricNames.managerIsLeader, {}, 1);
+    runner
+      .start(features.flatMap((feature) => feature.controllers ?? []))
+      .catch((error) => fatal(`controllers could not start: ${String(error)}`));
+  };
+  const election = flags["enable-leader-election"] ? elect(env, options, kube, { events, metrics, lead, fatal }) : undefined;
+  if (!election) lead();
+
+  return {
+    async stop() {
+      if (!(await runner.stop(controllersDrainMsMax)))
+        env.log.warn({ limitMs: controllersDrainMsMax }, "work in progress did not end in time");
+      await election?.release();
+      await Promise.all([port.server.stop(), events.flush(), protection.flushed(), ...listeners.map((listener) => listener.stop())]);
+    },
+  };
+}
+
+async function connect(env: Env, options: ManagerOptions, metrics: ProcessMetrics): Promise<Kube> {
+  const found = await loadCredentials(env, { kubeconfig: options.flags.kubeconfig || undefined });
+  if (!found.ok) throw new Fatal(found.message);
+  const host = new URL(found.credentials.server).host;
+  return createKube(env, found.credentials, {
+    userAgent: "kruise-manager",
+    namespace: options.flags.namespace || undefined,
+    rateLimit: options.rateLimit,
+    meter: (code, method) => metrics.add(metricNames.restClientRequestsTotal, { code, method, host }),
+  });
+}
+
+async function learnServer(env: Env, kube: Kube, options: ManagerOptions): Promise<readonly [ServedKinds, Settings]> {
+  const [discovery, server] = await Promise.all([discover(kube.client), serverInfo(kube.client)]);
+  if (!discovery.ok)
+    throw new Fatal(`the API server at ${kube.transport.server} cannot be asked what it serves: ${failureText(discovery)}`);
+  if (!server.ok) throw new Fatal(`the API server at ${kube.transport.server} does not tell its version: ${failureText(server)}`);
+  const served = new ServedKinds(env, kube.client, discovery.object);
+  const { flags } = options;
+  return [
+    served,
+    {
+      gates: options.gates,
+      installNamespace: options.installNamespace,
+      daemonConfigNamespace: options.daemonConfigNamespace,
+      expectationTimeoutMs: flags["expectation-timeout"],
+      allowPrivileged: flags["allow-privileged"],
+      cloneSetExcludePreparingDelete: flags["cloneset-scaling-exclude-preparing-delete"],
+      alwaysPullTtlSeconds: flags["default-ttlseconds-for-always-nodeimage"],
+      nodeImageCreationDelayMs: flags["nodeimage-creation-delay"],
+      resizeSubresource: atLeast(server.object.version, 1, 32),
+      serves: (resource) => served.servesResource(resource),
+    },
+  ];
+}
+
+interface WebhookParts {
+  readonly kube: Kube;
+  readonly context: AdmissionContext;
+  readonly webhooks: readonly Webhook[];
+  readonly settings: Settings;
+  readonly served: ServedKinds;
+  readonly metrics: ProcessMetrics;
+}
+
+/** The webhook port of this replica, and what keeps the way to it open. */
+function servedWebhooks(env: Env, options: ManagerOptions, parts: WebhookParts) {
+  const { kube, context, webhooks, settings, served, metrics } = parts;
+  const definitions = features.flatMap((feature) => feature.kinds ?? []);
+  const handler = createHandler({ env, webhooks, converter: converterFor(definitions), context, metrics });
+  const { port, host, certDir } = options.webhook;
+  const server = createAdmissionServer({ env, serve, steer: steerConnections, port, handler, bodyBytesMax: bodyLimits.conversionBytesMax });
+  const controller = webhookController({
+    env,
+    live: kube.client,
+    write: kube.client.as("kruise-manager/webhook-controller"),
+    subscribe: metadataWatches(env, kube.transport.as("kruise-manager/webhook-controller"), (kind) => {
+      if (kind.plural === "customresourcedefinitions") served.refresh();
+    }),
+    settings: options.webhook,
+    kinds: definitions,
+    handledPaths: () => handledPaths(webhooks, settings),
+    install: ({ certificate, key }) => server.use({ certificate, key }),
+    emit: context.emit,
+    metrics,
+  });
+  // A kind that appears or goes may open or close a path.
+  served.changed(() => controller.wake());
+  const answers = readinessCheck({ env, fetch: httpFetch, port, certDir, host });
+  return {
+    server,
+    controller,
+    /** Why this replica is not ready for requests; undefined when it is. */
+    async problem(): Promise<string | undefined> {
+      if (!controller.isInitialized) return controller.lastError ?? "the webhook controller has not succeeded yet";
+      const answer = await answers();
+      return answer.ok ? undefined : answer.message;
+    },
+  };
+}
+
+function openEndpoints(options: ManagerOptions, metrics: ProcessMetrics, webhookReady: Check): Listener[] {
+  const health = parseAddress(options.flags["health-probe-addr"]);
+  const metricsAddress = parseAddress(options.flags["metrics-addr"]);
+  for (const [flag, address] of [
+    ["health-probe-addr", health],
+    ["metrics-addr", metricsAddress],
+  ] as const)
+    if (typeof address === "string") throw new Fatal(`--${flag}: ${address}`);
+  const listeners: Listener[] = [];
+  try {
+    if (typeof health === "object")
+      listeners.push(listen(health, { health: { live: { ping: () => undefined }, ready: { "webhook-ready": webhookReady } } }));
+    if (typeof metricsAddress === "object") listeners.push(listen(metricsAddress, { metrics }));
+  } catch (error) {
+    throw new Fatal(error instanceof Error ? error.message : String(error));
+  }
+  return listeners;
+}
+
+/** Kinds that no CRD gives us are not watched; they are when they appear. */
+function ensureAll(kube: Kube, served: ServedKinds, kinds: readonly Kind[]): void {
+  const ensure = () => {
+    for (const kind of kinds) if (served.serves(kind)) kube.cache.ensure(kind);
+  };
+  ensure();
+  served.changed(ensure);
+}
+
+interface ElectionParts {
+  readonly events: EventRecorder;
+  readonly metrics: ProcessMetrics;
+  lead(): void;
+  fatal(message: string): void;
+}
+
+function elect(env: Env, options: ManagerOptions, kube: Kube, { events, metrics, lead, fatal }: ElectionParts): Election {
+  const { flags } = options;
+  const name = flags["leader-election-id"];
+  const identity = `${hostname()}_${env.uuid()}`;
+  metrics.set(metricNames.managerIsLeader, {}, 0);
+  metrics.set(metricNames.leaderElectionMasterStatus, { name }, 0);
+  const election = new Election(env, kube.client, {
+    namespace: flags["leader-election-namespace"] || options.installNamespace,
+    name,
+    identity,
+    leaseDurationMs: flags["leader-election-lease-duration"],
+    renewDeadlineMs: flags["leader-election-renew-deadline"],
+    retryPeriodMs: flags["leader-election-retry-period"],
+    onLeading: (lease) => {
+      metrics.set(metricNames.leaderElectionMasterStatus, { name }, 1);
+      events.record(refOf(leases, lease), { type: "Normal", reason: "LeaderElection", message: `${identity} became leader` });
+      lead();
+    },
+    onLost: (why) => {
+      metrics.set(metricNames.managerIsLeader, {}, 0);
+      fatal(`lost the lease: ${why}`);
+    },
+    onOther: (other) => env.log.info({ leader: other }, "another manager leads"),
+  });
+  election.start();
+  return election;
+}
