@@ -117,7 +117,7 @@ export class KubeExecutor implements Executor {
 
   /** Somebody made it before us. When the cache does not know it yet it learns it here, lest the next plan tries the same again. */
   async #existing(ref: Ref, context: ActContext): Promise<KubeObject | undefined> {
-    const cached = this.#deps.read.get(ref.of, ref);
+    const cached = this.#deps.cache.holds(ref.of) ? this.#deps.read.get(ref.of, ref) : undefined;
     if (cached !== undefined) return cached;
     const live = await this.#deps.slots.run(context.lane, () => liveRead(this.#deps, ref));
     return live.ok ? live.object : undefined;

@@ -30,14 +30,12 @@ export function isGone(name: string): Failure {
 /** The object behind `ref`. Gone, or another object under its name: "notFound". `known` is what an earlier step was answered. */
 export function freshest(objects: Objects, ref: Ref, known: Readonly<KubeObject> | undefined): Fresh | Promise<Fresh> {
   const uid = ref.uid ?? known?.metadata.uid;
+  // A kind that is not held may not even be watched: then the cache is not to be asked.
+  if (!objects.cache.holds(ref.of)) return known === undefined ? liveRead(objects, ref, uid) : { ok: true, object: known };
   const cached = objects.read.get(ref.of, ref);
-  if (cached !== undefined) {
-    if (uid !== undefined && cached.metadata.uid !== uid) return isGone(ref.name);
-    const newer = known !== undefined && isOlder(cached.metadata.resourceVersion, known.metadata.resourceVersion) ? known : cached;
-    return { ok: true, object: newer };
-  }
-  if (objects.cache.holds(ref.of)) return isGone(ref.name);
-  return known === undefined ? liveRead(objects, ref, uid) : { ok: true, object: known };
+  if (cached === undefined || (uid !== undefined && cached.metadata.uid !== uid)) return isGone(ref.name);
+  const newer = known !== undefined && isOlder(cached.metadata.resourceVersion, known.metadata.resourceVersion) ? known : cached;
+  return { ok: true, object: newer };
 }
 
 /** Straight from the API server; the cache learns what it says. */

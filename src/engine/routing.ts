@@ -25,10 +25,10 @@ export class Router {
 
   /** Wakes keys of `controller` from now on. */
   connect(controller: Controller, context: Context, queue: WorkQueue): void {
+    const concerns = this.#ownRoute(controller, context);
     this.#add(controller.of, (before, after) => {
       const object = after ?? before;
-      if (object !== undefined && controller.concerns?.({ before, after }, context) !== false)
-        queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
+      if (object !== undefined && concerns(before, after)) queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
     });
     for (const watch of controller.watches) this.#add(watch.of, this.#route(controller, watch, context, queue));
   }
@@ -38,18 +38,32 @@ export class Router {
     this.#routes.clear();
   }
 
+  #ownRoute(controller: Controller, context: Context): (...change: Parameters<Route>) => boolean {
+    const { concerns } = controller;
+    if (concerns === undefined) return () => true;
+    return (before, after) => {
+      try {
+        return concerns({ before, after }, context);
+      } catch (error) {
+        this.#broken(controller, controller.of, error);
+        return true;
+      }
+    };
+  }
+
   #route(controller: Controller, watch: Watch, context: Context, queue: WorkQueue): Route {
     return (before, after) => {
       try {
         for (const key of watch.wakes({ before, after }, context)) queue.add(key, "noise");
       } catch (error) {
-        this.#metrics.add(names.reconcilePanicsTotal, { controller: controller.name });
-        this.#log.error(
-          { controller: controller.name, resource: resourceName(watch.of), err: error },
-          "a watch threw: this event woke nobody",
-        );
+        this.#broken(controller, watch.of, error);
       }
     };
+  }
+
+  #broken(controller: Controller, of: Kind, error: unknown): void {
+    this.#metrics.add(names.reconcilePanicsTotal, { controller: controller.name });
+    this.#log.error({ controller: controller.name, resource: resourceName(of), err: error }, "a watch threw");
   }
 
   #add(of: Kind, route: Route): void {
