@@ -55,6 +55,7 @@ export function converterFor(definitions: readonly KindDefinition[]): Converter 
     const kind = textOf(object["kind"]);
     if (from === "" || kind === "") return { ok: false, message: "apiVersion and kind are required" };
     if (from === desired) return { ok: true, object };
+    if (!isFields(object["metadata"])) return { ok: false, message: "metadata: want an object" };
     const [group, version] = groupVersion(from);
     const [desiredGroup, desiredVersion] = groupVersion(desired);
     const definition = byKind.get(`${group}/${kind}`);
@@ -81,7 +82,7 @@ function convertObject(definition: KindDefinition, object: KubeObject, version: 
 
 /** The API server refuses a conversion that touches more of the metadata than labels and annotations. */
 function keptMetadata(before: KubeObject, after: KubeObject): { metadata: KubeObject["metadata"] } | undefined {
-  if (before.metadata === after.metadata || !isFields(before.metadata)) return undefined;
+  if (before.metadata === after.metadata) return undefined;
   const { labels, annotations } = fieldsOf(after.metadata) as Partial<KubeObject["metadata"]>;
   const { labels: _labels, annotations: _annotations, ...rest } = before.metadata;
   return { metadata: { ...rest, ...(labels && { labels }), ...(annotations && { annotations }) } };
