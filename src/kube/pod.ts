@@ -100,28 +100,49 @@ function laterFirst(aMs: number | undefined, bMs: number | undefined): number {
   return bMs - aMs;
 }
 
+/** What `compareForDisruption` compares, found out once per version of the pod: sorting a thousand pods asks ten thousand times. */
+interface DisruptionFacts {
+  readonly assigned: number;
+  readonly phase: number;
+  readonly ready: number;
+  readonly readySinceMs: number | undefined;
+  readonly restarts: { readonly containers: number; readonly sidecars: number };
+  readonly createdMs: number | undefined;
+}
+const disruptionFacts = new WeakMap<Pod, DisruptionFacts>();
+
+function disruptionFactsOf(pod: Pod): DisruptionFacts {
+  let facts = disruptionFacts.get(pod);
+  if (facts === undefined) {
+    facts = {
+      assigned: (pod.spec.nodeName ?? "") === "" ? 0 : 1,
+      phase: phaseRank[pod.status?.phase ?? ""] ?? 0,
+      ready: isReady(pod) ? 1 : 0,
+      readySinceMs: readySinceMs(pod),
+      restarts: restartCounts(pod),
+      createdMs: parseTime(pod.metadata.creationTimestamp),
+    };
+    disruptionFacts.set(pod, facts);
+  }
+  return facts;
+}
+
 /**
  * Kubernetes' order of preference for changing or deleting pods: first those that serve least. Unscheduled, then pending, then not ready,
  * then ready for the shortest time, most restarts, newest. Upstream leaves ties open; with the name as last key, two runs over the
  * same pods choose the same victim.
  */
 export function compareForDisruption(a: Pod, b: Pod): number {
-  const unassigned = Number((b.spec.nodeName ?? "") === "") - Number((a.spec.nodeName ?? "") === "");
-  if (unassigned !== 0) return unassigned;
-  const phase = (phaseRank[a.status?.phase ?? ""] ?? 0) - (phaseRank[b.status?.phase ?? ""] ?? 0);
-  if (phase !== 0) return phase;
-  const ready = Number(isReady(a)) - Number(isReady(b));
-  if (ready !== 0) return ready;
-  if (isReady(a)) {
-    const since = laterFirst(readySinceMs(a), readySinceMs(b));
-    if (since !== 0) return since;
-  }
-  const restartsA = restartCounts(a);
-  const restartsB = restartCounts(b);
+  const x = disruptionFactsOf(a);
+  const y = disruptionFactsOf(b);
   return (
-    restartsB.containers - restartsA.containers ||
-    restartsB.sidecars - restartsA.sidecars ||
-    laterFirst(parseTime(a.metadata.creationTimestamp), parseTime(b.metadata.creationTimestamp)) ||
+    x.assigned - y.assigned ||
+    x.phase - y.phase ||
+    x.ready - y.ready ||
+    laterFirst(x.readySinceMs, y.readySinceMs) ||
+    y.restarts.containers - x.restarts.containers ||
+    y.restarts.sidecars - x.restarts.sidecars ||
+    laterFirst(x.createdMs, y.createdMs) ||
     (a.metadata.name < b.metadata.name ? -1 : a.metadata.name > b.metadata.name ? 1 : 0)
   );
 }
