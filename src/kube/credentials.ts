@@ -163,12 +163,10 @@ function staticAuth({ cluster, user }: ChosenContext): Auth {
 }
 
 function clusterTls(cluster: ClusterEntry): ClientTls {
+  const name = cluster["tls-server-name"] && { serverName: cluster["tls-server-name"] };
+  if (cluster["insecure-skip-tls-verify"]) return { rejectUnauthorized: false, ...name };
   const ca = pem(cluster["certificate-authority-data"], cluster["certificate-authority"]);
-  return {
-    ...(ca && { ca }),
-    ...(cluster["insecure-skip-tls-verify"] && { rejectUnauthorized: false }),
-    ...(cluster["tls-server-name"] && { serverName: cluster["tls-server-name"] }),
-  };
+  return { ...(ca && { ca }), ...name };
 }
 
 function authorization(user: UserEntry): Record<string, string> {

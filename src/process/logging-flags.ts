@@ -9,7 +9,7 @@ const ignored = (type: Flag["type"], value: Flag["default"]): Flag => ({
 });
 
 export const loggingFlags = {
-  v: { type: "integer", default: 0, help: "verbosity: 0 info, 2 and more debug, 5 and more trace" },
+  v: { type: "integer", default: 0, help: "verbosity: below 5 info, 5 to 7 debug, 8 and more trace" },
   "logging-format": { type: "string", default: "text", help: "text or json" },
   vmodule: ignored("string", ""),
   logtostderr: ignored("boolean", true),

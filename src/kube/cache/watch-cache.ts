@@ -13,7 +13,7 @@ import type { KubeObject } from "../types.ts";
 import { keepFor } from "./keep.ts";
 import { type KindState, Reflector, type ReflectorCounters } from "./reflector.ts";
 import { Slices } from "./slices.ts";
-import { Store } from "./store.ts";
+import { Store, versionOf } from "./store.ts";
 
 /** Which objects of a kind are watched, and how much of each. */
 export interface Scope {
@@ -182,8 +182,10 @@ export class WatchCache implements WriteObserver {
     const { namespace = "", name } = object.metadata;
     const { scope, store } = watched;
     if (kind.namespaced && watched.namespace && watched.namespace !== namespace) return;
+    const known = store.get({ namespace, name });
+    if (known?.metadata.uid === object.metadata.uid && versionOf(known) >= versionOf(object)) return;
     // Whether it belongs to the selection is for the server to say.
-    if ((scope.labelSelector || scope.fieldSelector) && !store.get({ namespace, name })) return;
+    if ((scope.labelSelector || scope.fieldSelector) && !known) return;
     // The caller has the object too, so what is trimmed is a copy of its outermost parts.
     const { annotations } = object.metadata;
     const metadata = annotations ? { ...object.metadata, annotations: { ...annotations } } : { ...object.metadata };
