@@ -106,21 +106,26 @@ interface DisruptionFacts {
   readonly phase: number;
   readonly ready: number;
   readonly readySinceMs: number | undefined;
-  readonly restarts: { readonly containers: number; readonly sidecars: number };
+  readonly restarts: number;
+  readonly sidecarRestarts: number;
   readonly createdMs: number | undefined;
+  readonly name: string;
 }
 const disruptionFacts = new WeakMap<Pod, DisruptionFacts>();
 
 function disruptionFactsOf(pod: Pod): DisruptionFacts {
   let facts = disruptionFacts.get(pod);
   if (facts === undefined) {
+    const { containers, sidecars } = restartCounts(pod);
     facts = {
       assigned: (pod.spec.nodeName ?? "") === "" ? 0 : 1,
       phase: phaseRank[pod.status?.phase ?? ""] ?? 0,
       ready: isReady(pod) ? 1 : 0,
       readySinceMs: readySinceMs(pod),
-      restarts: restartCounts(pod),
+      restarts: containers,
+      sidecarRestarts: sidecars,
       createdMs: parseTime(pod.metadata.creationTimestamp),
+      name: pod.metadata.name,
     };
     disruptionFacts.set(pod, facts);
   }
@@ -133,17 +138,25 @@ function disruptionFactsOf(pod: Pod): DisruptionFacts {
  * same pods choose the same victim.
  */
 export function compareForDisruption(a: Pod, b: Pod): number {
-  const x = disruptionFactsOf(a);
-  const y = disruptionFactsOf(b);
+  return compareFacts(disruptionFactsOf(a), disruptionFactsOf(b));
+}
+
+/** Items in the order of their pods, first to go first; the facts of each are looked up once. */
+export function sortForDisruption<T>(items: readonly T[], podOf: (item: T) => Pod): readonly T[] {
+  const decorated = items.map((item) => ({ item, facts: disruptionFactsOf(podOf(item)) }));
+  return decorated.sort((a, b) => compareFacts(a.facts, b.facts)).map(({ item }) => item);
+}
+
+function compareFacts(a: DisruptionFacts, b: DisruptionFacts): number {
   return (
-    x.assigned - y.assigned ||
-    x.phase - y.phase ||
-    x.ready - y.ready ||
-    laterFirst(x.readySinceMs, y.readySinceMs) ||
-    y.restarts.containers - x.restarts.containers ||
-    y.restarts.sidecars - x.restarts.sidecars ||
-    laterFirst(x.createdMs, y.createdMs) ||
-    (a.metadata.name < b.metadata.name ? -1 : a.metadata.name > b.metadata.name ? 1 : 0)
+    a.assigned - b.assigned ||
+    a.phase - b.phase ||
+    a.ready - b.ready ||
+    laterFirst(a.readySinceMs, b.readySinceMs) ||
+    b.restarts - a.restarts ||
+    b.sidecarRestarts - a.sidecarRestarts ||
+    laterFirst(a.createdMs, b.createdMs) ||
+    (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
   );
 }
 
