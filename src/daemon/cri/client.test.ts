@@ -1,0 +1,118 @@
+import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../env/log.ts";
+import { connectUnix } from "../../env/socket.ts";
+import { systemEnv } from "../../env/system.ts";
+import { FakeCri, FakeFailure } from "../testing/fake-cri.ts";
+import { CriClient } from "./client.ts";
+import { GrpcChannel, grpcCode } from "./grpc.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "cri-"));
+let fake: FakeCri;
+let stop: AbortController;
+let cri: CriClient;
+let count = 0;
+
+beforeEach(async () => {
+  count += 1;
+  fake = await FakeCri.start(join(dir, `${count}.sock`));
+  stop = new AbortController();
+  cri = new CriClient(new GrpcChannel(systemEnv(silentLogger, stop.signal), fake.socketPath, connectUnix));
+});
+afterEach(() => {
+  cri.channel.close();
+  fake.stop();
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const valueOf = <T>(called: { ok: true; value: T } | { ok: false; message: string }): T => {
+  if (!called.ok) throw new Error(called.message);
+  return called.value;
+};
+
+test("calls of every kind, several at once, over one connection", async () => {
+  fake.run({ id: "c1", name: "app", podUid: "u1", restartCount: 2, env: { A: "b" } });
+  fake.run({ id: "c2", name: "app", podUid: "u2" });
+  fake.exec = (_, command) => ({ stdout: command.join(" "), exitCode: 3 });
+  const [version, containers, status, info, executed, missing] = await Promise.all([
+    cri.version(),
+    cri.listContainers({ podUid: "u1" }),
+    cri.containerStatus("c1"),
+    cri.containerInfo("c1"),
+    cri.execSync("c1", ["echo", "ä"], 3),
+    cri.containerStatus("none"),
+  ]);
+  expect(valueOf(version).runtimeName).toBe("containerd");
+  expect(valueOf(containers).map((container) => container.id)).toEqual(["c1"]);
+  expect(valueOf(status).annotations["io.kubernetes.container.restartCount"]).toBe("2");
+  expect(valueOf(info)["info"]).toContain("A=b");
+  expect(new TextDecoder().decode(valueOf(executed).stdout)).toBe("echo ä");
+  expect(valueOf(executed).exitCode).toBe(3);
+  expect(missing).toEqual({ ok: false, code: grpcCode.notFound, message: 'container "none" not found' });
+});
+
+test("answers larger than the windows, up to 16 MiB and not beyond", async () => {
+  for (let index = 0; index < 40_000; index += 1)
+    fake.images.set(`registry.test/some/long/image/name-${"x".repeat(100)}:${index}`, index + 1);
+  expect(valueOf(await cri.listImages()).length).toBe(40_000);
+  for (let index = 0; index < 40_000; index += 1) fake.images.set(`registry.test/some/longer/image/name-${"x".repeat(200)}:${index}`, 1);
+  expect(await cri.listImages()).toMatchObject({ ok: false, code: grpcCode.resourceExhausted });
+  expect((await cri.version()).ok).toBe(true);
+});
+
+test("requests larger than the server's window", async () => {
+  const labels = { big: "x".repeat(300_000) };
+  valueOf(await cri.pullImage({ image: "a:b", auth: { username: "u", password: "p" }, sandboxLabels: labels }));
+  expect(fake.callsOf("PullImage")[0]?.request).toMatchObject({ auth: { username: "u", password: "p" }, sandboxConfig: { labels } });
+});
+
+test("a failure of the runtime is an answer with its code and words", async () => {
+  fake.before = () => {
+    throw new FakeFailure(9, "100% wrong: ü");
+  };
+  expect(await cri.version()).toEqual({ ok: false, code: 9, message: "100% wrong: ü" });
+});
+
+test("a call that takes too long ends with its deadline, one that is not wanted any more at once", async () => {
+  fake.before = () => new Promise(() => {});
+  expect(await cri.version({ deadlineMs: 50 })).toMatchObject({ ok: false, code: grpcCode.deadlineExceeded });
+  const abort = new AbortController();
+  const pulling = cri.pullImage({ image: "a:b" }, { signal: abort.signal });
+  abort.abort();
+  expect(await pulling).toMatchObject({ ok: false, code: grpcCode.cancelled });
+  const other = cri.pullImage({ image: "a:b" });
+  stop.abort();
+  expect(await other).toMatchObject({ ok: false, code: grpcCode.cancelled });
+});
+
+test("a runtime that was restarted is found again without a new client", async () => {
+  valueOf(await cri.version());
+  fake.stop();
+  expect(await cri.version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
+  await fake.listen();
+  expect((await cri.listImages()).ok).toBe(true);
+});
+
+test("a runtime that ends in the middle of a call: the call ends too", async () => {
+  fake.before = () => new Promise(() => {});
+  const call = cri.stopContainer("c1", 30);
+  while (fake.callsOf("StopContainer").length === 0) await Bun.sleep(5);
+  fake.stop();
+  expect(await call).toMatchObject({ ok: false, code: grpcCode.unavailable });
+});
+
+test("nobody listens, or somebody who speaks something else", async () => {
+  const env = systemEnv(silentLogger, stop.signal);
+  const missing = new CriClient(new GrpcChannel(env, join(dir, "missing.sock"), connectUnix));
+  expect(await missing.version()).toMatchObject({
+    ok: false,
+    code: grpcCode.unavailable,
+    message: expect.stringContaining("missing.sock"),
+  });
+  const path = join(dir, "other.sock");
+  const other = Bun.listen({ unix: path, socket: { data: (socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n") } });
+  expect(await new CriClient(new GrpcChannel(env, path, connectUnix)).version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
+  other.stop(true);
+});
