@@ -1,0 +1,75 @@
+/** A command's way to the cluster: the user's own credentials, and a cache of just what the command reads. */
+import { type Gates, parseGates } from "../api/gates.ts";
+import type { Settings } from "../api/settings.ts";
+import type { Context } from "../engine/controller.ts";
+import { silentLogger } from "../env/log.ts";
+import { systemEnv } from "../env/system.ts";
+import { loadCredentials } from "../kube/credentials.ts";
+import { type Discovery, discover, serverInfo } from "../kube/discovery.ts";
+import type { Kind } from "../kube/kind.ts";
+import { createKube } from "../kube/kube.ts";
+import { failureText } from "../kube/outcome.ts";
+import { atLeast } from "../kube/version.ts";
+import type { FlagValues } from "../process/flags.ts";
+import { versionInfo } from "../process/version.ts";
+import type { commonFlags } from "./flags.ts";
+
+export interface Connected {
+  readonly context: Context;
+  readonly discovery: Discovery;
+  readonly namespace: string;
+  /** Fills the cache with these kinds, in the namespace where they have one. @returns what cannot be read, or undefined */
+  load(kinds: readonly Kind[]): Promise<string | undefined>;
+  close(): void;
+}
+
+export type ConnectResult = { readonly ok: true; readonly connected: Connected } | { readonly ok: false; readonly message: string };
+
+export async function connect(flags: FlagValues<typeof commonFlags>): Promise<ConnectResult> {
+  const gates = parseGates(flags["feature-gates"]);
+  if (!gates.ok) return { ok: false, message: `--feature-gates: ${gates.problems.join("; ")}` };
+  const ending = new AbortController();
+  const env = systemEnv(silentLogger, ending.signal);
+  const found = await loadCredentials(env, {
+    ...(flags.kubeconfig === "" ? {} : { kubeconfig: flags.kubeconfig }),
+    ...(flags.context === "" ? {} : { context: flags.context }),
+  });
+  if (!found.ok) return { ok: false, message: found.message };
+  const namespace = flags.namespace || flags.n || found.credentials.namespace;
+  const kube = createKube(env, found.credentials, { userAgent: `kubectl-kruise/${versionInfo.version}`, namespace });
+  const [discovery, server] = await Promise.all([discover(kube.client), serverInfo(kube.client)]);
+  if (!discovery.ok) return { ok: false, message: `cannot reach ${kube.transport.server}: ${failureText(discovery)}` };
+  const settings = settingsFor(gates.gates, discovery.object, server.ok && atLeast(server.object.version, 1, 32));
+  return {
+    ok: true,
+    connected: {
+      context: { read: kube.read, settings, random: () => env.random(), nowMs: () => env.nowMs() },
+      discovery: discovery.object,
+      namespace,
+      async load(kinds) {
+        for (const kind of kinds) kube.cache.ensure(kind);
+        const report = await kube.cache.whenSettled(kinds, flags["request-timeout"]);
+        const absent = report.absent.map((kind) => `${kind.plural} are not served by this cluster`);
+        const pending = report.pending.map(({ kind, why }) => `${kind.plural}: ${why}`);
+        return absent.length + pending.length === 0 ? undefined : [...absent, ...pending].join("; ");
+      },
+      close: () => ending.abort(),
+    },
+  };
+}
+
+/** The manager's defaults: flags of the manager that matter for an answer are not visible from outside. */
+function settingsFor(gates: Gates, discovery: Discovery, resizeSubresource: boolean): Settings {
+  return {
+    gates,
+    installNamespace: "kruise-system",
+    daemonConfigNamespace: "kruise-daemon-config",
+    expectationTimeoutMs: 300_000,
+    allowPrivileged: true,
+    cloneSetExcludePreparingDelete: false,
+    alwaysPullTtlSeconds: 300,
+    nodeImageCreationDelayMs: 30_000,
+    resizeSubresource,
+    serves: (resource) => discovery.serves(resource),
+  };
+}

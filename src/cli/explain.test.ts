@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import { ageText, targetOf, textOf } from "./explain.ts";
+
+test.each([
+  [["cloneset/web"], { kind: "cloneset", name: "web" }],
+  [["clone", "web"], { kind: "clone", name: "web" }],
+  [["clonesets.apps.kruise.io/web"], { kind: "clonesets.apps.kruise.io", name: "web" }],
+])("%j asks about %j", (words, target) => expect(targetOf(words)).toEqual(target));
+
+test.each([[[]], [["web"]], [["/web"]], [["cloneset/"]], [["a/b/c"]], [["cloneset/web", "other"]], [["a", "b", "c"]]])(
+  "%j is refused",
+  (words) => expect(targetOf(words)).toBeString(),
+);
+
+test("the text says what comes next, what is held, and for how long", () => {
+  const text = textOf(
+    {
+      state: "held",
+      summary: "web: 3 of 5 pods on revision web-6d5f",
+      next: ["update pod web-1 in place"],
+      held: [
+        { on: "web-2", code: "HeldByPartition", text: "held by partition, which keeps 2 pods", sinceMs: 0 },
+        { on: "", code: "Paused", text: "updates are paused" },
+      ],
+    },
+    150_000,
+  );
+  expect(text).toBe(
+    "web: 3 of 5 pods on revision web-6d5f\n\nNext:\n  update pod web-1 in place\n\nHeld:\n  web-2: held by partition, which keeps 2 pods (for 2m)\n  updates are paused\n",
+  );
+});
+
+test.each([
+  [0, "0s"],
+  [119_000, "119s"],
+  [120_000, "2m"],
+  [7_200_000, "2h"],
+  [172_800_000, "2d"],
+])("%i ms is %s", (ms, text) => expect(ageText(ms)).toBe(text));

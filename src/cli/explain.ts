@@ -1,0 +1,98 @@
+/** `kruise explain KIND/NAME`: what would happen next, and what holds each part. Reads with the user's own rights and writes nothing. */
+import type { Explainer, Explanation } from "../features/feature.ts";
+import { features } from "../features/index.ts";
+import { flagHelp, parseFlags } from "../process/flags.ts";
+import { type Connected, connect } from "./connect.ts";
+import { commonFlags } from "./flags.ts";
+
+const usage = `kruise explain KIND/NAME [-n NAMESPACE] [-o json]
+
+Says in plain words what the manager would do next with an object, and what holds each part of it and since when.
+Exit code: 0 at rest, 1 something is still to be done or held, 2 the question could not be answered.
+`;
+
+export async function explainCommand(args: readonly string[]): Promise<number> {
+  if (args.some((arg) => arg === "--help" || arg === "-h")) {
+    process.stdout.write(`${usage}\n${flagHelp(commonFlags)}\n`);
+    return 0;
+  }
+  const parsed = parseFlags(commonFlags, args);
+  if (!parsed.ok) return wrong(parsed.message);
+  const target = targetOf(parsed.rest);
+  if (typeof target === "string") return wrong(target);
+  const output = parsed.values.output || parsed.values.o;
+  if (output !== "" && output !== "json") return wrong(`--output=${output}: expected json`);
+
+  const explainer = explainerOf(target.kind);
+  if (explainer === undefined) return wrong(`nothing is known about "${target.kind}": expected ${known().join(", ")}`);
+  const result = await connect(parsed.values);
+  if (!result.ok) return wrong(result.message);
+  const { connected } = result;
+  try {
+    const explanation = await ask(explainer, target.name, connected);
+    if (typeof explanation === "string") return wrong(explanation);
+    process.stdout.write(output === "json" ? `${JSON.stringify(explanation, null, 2)}\n` : textOf(explanation, connected.context.nowMs()));
+    return explanation.state === "rest" ? 0 : 1;
+  } finally {
+    connected.close();
+  }
+}
+
+async function ask(explainer: Explainer, name: string, connected: Connected): Promise<Explanation | string> {
+  const unreadable = await connected.load([explainer.of, ...explainer.reads]);
+  if (unreadable !== undefined) return `cannot read what the answer needs: ${unreadable}`;
+  const namespace = explainer.of.namespaced ? connected.namespace : "";
+  const explanation = await explainer.explain(connected.context, { namespace, name });
+  return explanation ?? `${explainer.of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
+}
+
+function explainerOf(word: string): Explainer | undefined {
+  const asked = word.toLowerCase().split(".")[0] ?? "";
+  return features
+    .flatMap((feature) => feature.explain ?? [])
+    .find(({ of, aliases }) => asked === of.kind.toLowerCase() || asked === of.plural || aliases.includes(asked));
+}
+
+function known(): string[] {
+  return features.flatMap((feature) => feature.explain ?? []).map(({ of }) => `${of.kind.toLowerCase()}/NAME`);
+}
+
+/** "cloneset/web" or "cloneset web". */
+export function targetOf(words: readonly string[]): { kind: string; name: string } | string {
+  const [first = "", second] = words;
+  if (words.length > 2) return `expected one object, got "${words.join(" ")}"`;
+  const [kind = "", name = second ?? "", ...more] = first.split("/");
+  if (kind === "" || name === "" || more.length > 0 || (first.includes("/") && second !== undefined))
+    return `expected KIND/NAME, such as cloneset/web, got "${words.join(" ")}"`;
+  return { kind, name };
+}
+
+export function textOf(explanation: Explanation, nowMs: number): string {
+  const lines = [explanation.summary];
+  if (explanation.next.length > 0) lines.push("", "Next:", ...explanation.next.map((text) => `  ${text}`));
+  if (explanation.held.length > 0)
+    lines.push(
+      "",
+      "Held:",
+      ...explanation.held.map(({ on, text, sinceMs }) => {
+        const since = sinceMs === undefined ? "" : ` (for ${ageText(nowMs - sinceMs)})`;
+        return `  ${on === "" ? "" : `${on}: `}${text}${since}`;
+      }),
+    );
+  return `${lines.join("\n")}\n`;
+}
+
+/** As kubectl shows ages: the largest unit, and the next where it matters. */
+export function ageText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes}m`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours}h` : `${Math.floor(hours / 24)}d`;
+}
+
+function wrong(message: string): number {
+  process.stderr.write(`error: ${message}\n`);
+  return 2;
+}
