@@ -126,7 +126,6 @@ export function giveClaim(claim: Readonly<PersistentVolumeClaim>, pod: Readonly<
     name: pod.metadata.name,
     uid: pod.metadata.uid,
     controller: true,
-    blockOwnerDeletion: true,
   };
   return change<PersistentVolumeClaim>({
     id: `give-claim:${claim.metadata.name}`,

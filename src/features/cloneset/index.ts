@@ -1,0 +1,48 @@
+/**
+ * CloneSet: pods without order, that are updated in place or recreated.
+ *
+ * observe.ts says what is looked at, plan.ts what a round decides: scale.ts (create or delete which?), update.ts (move which, and what holds
+ * the others?) and refresh.ts (what does each pod need now?), with the arithmetic of calculate.ts; status.ts and progress.ts tell how far it
+ * has come. webhooks.ts fills in (defaults.ts) and refuses (validate.ts); explain.ts puts a plan into words.
+ */
+import { cloneSetDefinition, cloneSets } from "../../api/cloneset.ts";
+import { controller } from "../../engine/controller.ts";
+import { controllerRevisions, nodes, pods } from "../../kube/kinds.ts";
+import type { Feature } from "../feature.ts";
+import { explainer } from "./explain.ts";
+import { observe } from "./observe.ts";
+import { plan } from "./plan.ts";
+import { watches } from "./watches.ts";
+import { webhooks } from "./webhooks.ts";
+
+export const cloneSetController = controller({
+  name: "cloneset-controller",
+  of: cloneSets,
+  workers: { flag: "cloneset-workers", count: 3 },
+  watches,
+  reads: [controllerRevisions, nodes],
+  observe,
+  plan,
+});
+
+export const cloneSet: Feature = {
+  name: "cloneset",
+  kinds: [cloneSetDefinition],
+  controllers: [cloneSetController],
+  webhooks,
+  // Names in podsToDelete are looked up by the validating webhook.
+  reads: [pods],
+  permissions: [
+    { group: "apps.kruise.io", resources: ["clonesets"], verbs: ["get", "list", "watch", "patch"] },
+    { group: "apps.kruise.io", resources: ["clonesets/status"], verbs: ["patch"] },
+    // Pods and claims block the deletion of their owner.
+    { group: "apps.kruise.io", resources: ["clonesets/finalizers"], verbs: ["update"] },
+    { group: "", resources: ["pods"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
+    { group: "", resources: ["pods/status", "pods/resize"], verbs: ["patch"] },
+    { group: "", resources: ["persistentvolumeclaims"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
+    { group: "", resources: ["nodes"], verbs: ["get", "list", "watch"] },
+    { group: "", resources: ["events"], verbs: ["create", "patch"] },
+    { group: "apps", resources: ["controllerrevisions"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
+  ],
+  explain: [explainer],
+};
