@@ -12,11 +12,7 @@ test("key order and fields set to undefined do not matter, null does", () => {
 });
 
 test("equal to itself after a trip over the wire", () =>
-  fc.assert(
-    fc.property(fc.jsonValue({ noUnicodeString: false } as object), (value) =>
-      deepEqual(JSON.parse(JSON.stringify(value)), JSON.parse(JSON.stringify(value))),
-    ),
-  ));
+  fc.assert(fc.property(fc.jsonValue({ maxDepth: 3 }), (value) => deepEqual(value, JSON.parse(JSON.stringify(value))))));
 
 test("strings sort as their UTF-8 bytes do", () =>
   fc.assert(
