@@ -1,0 +1,255 @@
+/**
+ * Injection: a SidecarSet's containers, volumes, pull secrets and annotations go into a pod when it is created. The pod's own containers
+ * are never changed, doing it twice is the same as doing it once, and unknown fields stay.
+ */
+
+import { type AdmissionContext, deny, type PodMutation, podMutationOrder, type Verdict } from "../../admission/webhook.ts";
+import { annotation, sidecarVersionAltAnnotation, sidecarVersionAnnotation } from "../../api/names.ts";
+import type { Settings } from "../../api/settings.ts";
+import type { SidecarSet } from "../../api/sidecarset.ts";
+import { scaledCount } from "../../kube/int-or-percent.ts";
+import { withFields } from "../../kube/json.ts";
+import { namespaces } from "../../kube/kinds.ts";
+import { failureText } from "../../kube/outcome.ts";
+import { isActive } from "../../kube/pod.ts";
+import { compileSelector, type Labels } from "../../kube/selector.ts";
+import { formatTime } from "../../kube/time.ts";
+import type { Pod, Volume } from "../../kube/types.ts";
+import { type HashEntry, injectedNames, mergedHashes, readWorking, workingText } from "./annotations.ts";
+import { build, viewOf } from "./build.ts";
+import { type Content, currentContent, revisionContent, type Template, twinNames } from "./content.ts";
+import { mergeContainers, mergePullSecrets, mergeVolumes, type Queued, sortedByName } from "./merge.ts";
+import { applyPatches } from "./patch-metadata.ts";
+import { type Resolved, resolveRevision, wantedRevision } from "./resolve.ts";
+import { baseOf, candidateSets, matchesLabels, matchesNamespace, selectionOf } from "./select.ts";
+
+export const injection: PodMutation = {
+  name: "sidecarset",
+  order: podMutationOrder.sidecarSet,
+  mutate: (pod, _request, context) => {
+    if (!isActive(pod)) return pod;
+    const chosen = chooseSets(pod, context);
+    if (chosen instanceof Promise) return chosen.then((sets) => (Array.isArray(sets) ? inject(pod, sets, context) : (sets as Verdict)));
+    return Array.isArray(chosen) ? inject(pod, chosen, context) : (chosen as Verdict);
+  },
+};
+
+type Sets = readonly Readonly<SidecarSet>[];
+
+const namespaceOf = (pod: Readonly<Pod>): string => pod.metadata.namespace || "default";
+
+/** Those whose containers the pod gets, by name. A namespace that nobody can read refuses the pod: its sidecars must not be skipped. */
+function chooseSets(pod: Readonly<Pod>, { read }: AdmissionContext): Sets | Verdict | Promise<Sets | Verdict> {
+  const namespace = namespaceOf(pod);
+  const { labels } = pod.metadata;
+  const wanting = candidateSets(read, namespace, labels).filter(
+    (set) => set.spec.injectionStrategy?.paused !== true && matchesLabels(set, labels),
+  );
+  if (wanting.length === 0) return wanting;
+  if (wanting.every((set) => selectionOf(set.spec).namespaces === undefined)) return withoutReplaced(wanting);
+  const known = read.get(namespaces, { namespace: "", name: namespace });
+  if (known !== undefined) return settleSets(wanting, known.metadata.labels ?? {});
+  return read.live.get(namespaces, { namespace: "", name: namespace }).then((answer) => {
+    if (answer.ok) return settleSets(wanting, answer.object.metadata.labels ?? {});
+    if (answer.why === "notFound") return settleSets(wanting, undefined);
+    return deny(
+      500,
+      `SidecarSet: could not read namespace ${namespace}, which decides whether the pod gets sidecars: ${failureText(answer)}`,
+    );
+  });
+}
+
+function settleSets(wanting: Sets, namespaceLabels: Labels | undefined): Sets {
+  return withoutReplaced(
+    wanting.filter((set) => matchesNamespace(set, namespaceLabels === undefined ? undefined : (namespaceLabels ?? {}))),
+  );
+}
+
+/** A canary stands in for its base. In the order of their names, so that pods of one workload look alike. */
+export function withoutReplaced(sets: Sets): Sets {
+  const replaced = new Set(sets.map(baseOf));
+  return sets.filter(({ metadata }) => !replaced.has(metadata.name)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+}
+
+function inject(pod: Readonly<Pod>, sets: Sets, context: AdmissionContext): Pod | Verdict | Promise<Pod | Verdict> {
+  if (sets.length === 0) return pod;
+  const contents: Content[] = [];
+  const late: Promise<Content | Verdict>[] = [];
+  for (const set of sets) {
+    const content = contentFor(set, pod, context);
+    if (content instanceof Promise) late.push(content);
+    else if ("parts" in content) contents.push(content);
+    else return content;
+  }
+  if (late.length === 0) return injectContents(pod, contents, context);
+  return Promise.all(late).then((settled) => {
+    const refused = settled.find((content): content is Verdict => !("parts" in content));
+    if (refused !== undefined) return refused;
+    const all = [...contents, ...(settled as Content[])].sort((a, b) => (a.set < b.set ? -1 : 1));
+    return injectContents(pod, all, context);
+  });
+}
+
+function contentFor(
+  set: Readonly<SidecarSet>,
+  pod: Readonly<Pod>,
+  context: AdmissionContext,
+): Content | Verdict | Promise<Content | Verdict> {
+  const wanted = wantedRevision(set);
+  if (wanted === undefined) return currentContent(set);
+  const keeps = keepsRevision(set, pod.metadata.labels, context);
+  if (typeof keeps === "string") return refusal(set.metadata.name, keeps);
+  if (!keeps) return currentContent(set);
+  const settle = (resolved: Resolved): Content | Verdict =>
+    resolved.ok
+      ? revisionContent(set, resolved.revision)
+      : refusal(set.metadata.name, `spec.injectionStrategy.revision: ${resolved.problem}; name one that exists, or none`);
+  const resolved = resolveRevision(context.read, context.settings, set.metadata.name, wanted);
+  return resolved instanceof Promise ? resolved.then(settle) : settle(resolved);
+}
+
+/**
+ * Whether a pod gets the chosen revision rather than the latest: with policy Partial as the update strategy would have it, a share of the
+ * pods by chance. A text: why nobody can say.
+ */
+export function keepsRevision(
+  { spec }: Readonly<SidecarSet>,
+  labels: Labels | undefined,
+  { random }: Pick<AdmissionContext, "random">,
+): boolean | string {
+  const { paused, selector, partition } = spec.updateStrategy ?? {};
+  if (paused === true || spec.injectionStrategy?.revision?.policy !== "Partial") return true;
+  if (selector) {
+    const compiled = compileSelector(selector);
+    if (!compiled.ok) return `spec.updateStrategy.selector: ${compiled.problem}`;
+    if (!compiled.matcher.matches(labels)) return true;
+  }
+  if (partition === undefined || partition === null || typeof partition === "number") return false;
+  const perMyriad = scaledCount(partition, 10_000, "up");
+  if (perMyriad === undefined) return `spec.updateStrategy.partition: ${JSON.stringify(partition)} is neither a count nor a percentage`;
+  return random() * 10_000 < perMyriad;
+}
+
+function refusal(set: string, problem: string): Verdict {
+  return deny(500, `SidecarSet ${set} cannot be injected: ${problem}`);
+}
+
+/** @param contents by name of their sets */
+export function injectContents(
+  pod: Readonly<Pod>,
+  contents: readonly Content[],
+  { settings, nowMs }: { readonly settings: Pick<Settings, "gates">; nowMs(): number },
+): Pod | Verdict {
+  let annotations: Readonly<Record<string, string>> = pod.metadata.annotations ?? noAnnotations;
+  for (const { set, parts } of contents) {
+    const patched = applyPatches(annotations, parts.patches);
+    if (!patched.ok) return refusal(set, `spec.patchPodMetadata: ${patched.problem}`);
+    annotations = patched.annotations;
+  }
+  const queue = queueFor(pod, contents);
+  if ("allowed" in queue) return queue;
+  if (queue.containers.length === 0 && queue.initContainers.length === 0) return withAnnotations(pod, annotations, undefined);
+  const recorded = record(annotations, contents, formatTime(nowMs()));
+  if ("problem" in recorded) return deny(500, `SidecarSet: ${recorded.problem}`);
+  const containers = settings.gates.enabled("EnableSortSidecarContainerByName") ? sortedByName(queue.containers) : queue.containers;
+  const spec = withFields(pod.spec, {
+    ...(queue.initContainers.length === 0
+      ? {}
+      : { initContainers: mergeContainers(pod.spec.initContainers ?? [], sortedByName(queue.initContainers)) }),
+    containers: mergeContainers(pod.spec.containers, containers),
+    volumes: mergeVolumes(pod.spec.volumes, queue.volumes),
+    imagePullSecrets: mergePullSecrets(pod.spec.imagePullSecrets, queue.pullSecrets),
+  });
+  return withAnnotations(pod, recorded.annotations, spec);
+}
+
+const noAnnotations: Readonly<Record<string, string>> = Object.freeze({});
+
+function withAnnotations(pod: Readonly<Pod>, annotations: Readonly<Record<string, string>>, spec: Pod["spec"] | undefined): Pod {
+  const metadata = annotations === noAnnotations ? pod.metadata : withFields(pod.metadata, { annotations });
+  return withFields(pod, { metadata, ...(spec === undefined ? {} : { spec }) });
+}
+
+interface Queue {
+  readonly initContainers: Queued[];
+  readonly containers: Queued[];
+  readonly volumes: Volume[];
+  readonly pullSecrets: { name?: string }[];
+}
+
+function queueFor(pod: Readonly<Pod>, contents: readonly Content[]): Queue | Verdict {
+  const queue: Queue = { initContainers: [], containers: [], volumes: [], pullSecrets: [] };
+  const view = viewOf(pod, namesOf(contents));
+  const put = (set: string, templates: readonly Template[], into: Queued[]): Verdict | undefined => {
+    for (const template of templates) {
+      const built = build(template, view);
+      if (!built.ok) return refusal(set, built.problem);
+      for (const container of built.containers) into.push({ container, before: template.before });
+      queue.volumes.push(...template.volumes);
+    }
+    return undefined;
+  };
+  for (const { set, parts } of contents) {
+    const refused = put(set, parts.initContainers, queue.initContainers) ?? put(set, parts.containers, queue.containers);
+    if (refused !== undefined) return refused;
+    queue.pullSecrets.push(...parts.pullSecrets);
+  }
+  return queue;
+}
+
+function namesOf(contents: readonly Content[]): ReadonlySet<string> {
+  if (contents.length === 1) return (contents[0] as Content).parts.names;
+  return new Set(contents.flatMap(({ parts }) => [...parts.names]));
+}
+
+type Recorded = { readonly annotations: Readonly<Record<string, string>> } | { readonly problem: string };
+
+/** Who went into the pod, at which version: the controller works from it. */
+function record(annotations: Readonly<Record<string, string>>, contents: readonly Content[], now: string): Recorded {
+  const changed: Record<string, string> = { ...annotations };
+  for (const [key, withRevision] of [
+    [annotation.sidecarSetHash, true],
+    [annotation.sidecarSetHashWithoutImage, false],
+  ] as const) {
+    const text = mergedHashes(
+      annotations[key],
+      contents.map((content) => entryFor(content, withRevision, now)),
+    );
+    if (text === undefined)
+      return { problem: `the pod's annotation ${key} is not what was once written there: remove it from the pod or its template` };
+    changed[key] = text;
+  }
+  changed[annotation.sidecarSetInjectedList] = [...new Set([...injectedNames(annotations), ...contents.map(({ set }) => set)])]
+    .sort()
+    .join(",");
+  recordTwins(changed, contents);
+  return { annotations: changed };
+}
+
+function entryFor({ set, hash, withoutImage, revision, parts }: Content, withRevision: boolean, now: string): HashEntry {
+  return {
+    updateTimestamp: now,
+    hash: withRevision ? hash : withoutImage,
+    sidecarSetName: set,
+    sidecarList: parts.sidecarList,
+    ...(withRevision && revision !== "" ? { controllerRevision: revision } : {}),
+  };
+}
+
+/** The first twin works, and is told that it is the first. */
+function recordTwins(annotations: Record<string, string>, contents: readonly Content[]): void {
+  const hot = contents
+    .flatMap(({ parts }) => [...parts.initContainers, ...parts.containers])
+    .filter(({ idleImage }) => idleImage !== undefined);
+  if (hot.length === 0) return;
+  const working = new Map(readWorking(annotations[annotation.sidecarSetWorkingHotUpgradeContainer]));
+  for (const { name } of hot) {
+    const [worker, idler] = twinNames(name);
+    working.set(name, worker);
+    annotations[sidecarVersionAnnotation(worker)] = "1";
+    annotations[sidecarVersionAltAnnotation(worker)] = "0";
+    annotations[sidecarVersionAnnotation(idler)] = "0";
+    annotations[sidecarVersionAltAnnotation(idler)] = "1";
+  }
+  annotations[annotation.sidecarSetWorkingHotUpgradeContainer] = workingText(working);
+}

@@ -1,0 +1,100 @@
+/** Which SidecarSets want a pod: found through an index, so that hundreds that do not match cost next to nothing. */
+import { annotation, label } from "../../api/names.ts";
+import { type SidecarSet, sidecarSets } from "../../api/sidecarset.ts";
+import type { Reader } from "../../kube/access.ts";
+import type { Index } from "../../kube/kind.ts";
+import { compileSelector, isEmptySelector, type Labels, type Matcher, matchNothing, type Requirement } from "../../kube/selector.ts";
+import type { LabelSelector } from "../../kube/types.ts";
+import { memo } from "./memo.ts";
+
+export interface Selection {
+  /** An empty or unreadable selector matches nothing. */
+  readonly pods: Matcher;
+  /** undefined: all namespaces. An unreadable one matches none. */
+  readonly namespaces: Matcher | undefined;
+}
+
+/** Compiled once per version of the spec. */
+export const selectionOf: (spec: Pick<SidecarSet["spec"], "selector" | "namespaceSelector">) => Selection = memo((spec) => ({
+  pods: isEmptySelector(spec.selector) ? matchNothing : compiled(spec.selector),
+  namespaces: spec.namespaceSelector ? compiled(spec.namespaceSelector) : undefined,
+}));
+
+function compiled(selector: LabelSelector | undefined): Matcher {
+  const result = compileSelector(selector);
+  return result.ok ? result.matcher : matchNothing;
+}
+
+const everywhere = "";
+const anyLabels = "";
+
+/**
+ * SidecarSets by where they look: the namespaces they name, and one thing they ask of a pod's labels. A set is found under one of the
+ * values of `placesOf` for every pod that it matches.
+ */
+export const setsByPlace: Index<SidecarSet> = {
+  name: "place",
+  of: sidecarSets,
+  keys: ({ spec }) => {
+    const { pods, namespaces } = selectionOf(spec);
+    if (pods.requirements === undefined) return [];
+    const scopes = namedNamespaces(namespaces?.requirements) ?? [everywhere];
+    const anchors = anchorsOf(pods.requirements);
+    return scopes.flatMap((scope) => anchors.map((anchor) => `${scope}\n${anchor}`));
+  },
+};
+
+/** The names that a selector of namespaces insists on; undefined when it insists on none. */
+function namedNamespaces(requirements: readonly Requirement[] | undefined): readonly string[] | undefined {
+  return requirements?.find(({ key, operator }) => key === label.namespaceName && operator === "In")?.values;
+}
+
+/**
+ * What to file a selector under: the requirement that names values, and of several the one with the longest text, which tells most apart
+ * ("app=storefront-web" rather than "env=prod").
+ */
+function anchorsOf(requirements: readonly Requirement[]): readonly string[] {
+  let best: Requirement | undefined;
+  for (const requirement of requirements) {
+    if (requirement.operator === "In" && (best === undefined || weightOf(requirement) > weightOf(best))) best = requirement;
+  }
+  if (best !== undefined) return [...new Set(best.values.map((value) => `${best.key}=${value}`))];
+  const exists = requirements.find(({ operator }) => operator === "Exists");
+  return [exists === undefined ? anyLabels : exists.key];
+}
+
+function weightOf({ key, values }: Requirement): number {
+  return values.length === 0 ? Number.POSITIVE_INFINITY : (key.length + Math.min(...values.map((value) => value.length))) / values.length;
+}
+
+/** SidecarSets that may want a pod with these labels in this namespace; each once, in no order. */
+export function candidateSets(read: Pick<Reader, "find">, namespace: string, labels: Labels | undefined): readonly Readonly<SidecarSet>[] {
+  const found: Readonly<SidecarSet>[] = [];
+  for (const scope of [everywhere, namespace]) {
+    found.push(...read.find(setsByPlace, `${scope}\n${anyLabels}`));
+    for (const key in labels) {
+      found.push(...read.find(setsByPlace, `${scope}\n${key}`), ...read.find(setsByPlace, `${scope}\n${key}=${labels[key]}`));
+    }
+  }
+  return found.length > 1 ? [...new Set(found)] : found;
+}
+
+export function matchesLabels(set: Readonly<SidecarSet>, labels: Labels | undefined): boolean {
+  return selectionOf(set.spec).pods.matches(labels);
+}
+
+/** @param namespaceLabels undefined: nobody knows such a namespace, so only a set for all namespaces matches */
+export function matchesNamespace(set: Readonly<SidecarSet>, namespaceLabels: Labels | undefined): boolean {
+  const { namespaces } = selectionOf(set.spec);
+  return namespaces === undefined || (namespaceLabels !== undefined && namespaces.matches(namespaceLabels));
+}
+
+/** The SidecarSet that a canary stands in for; undefined when it is no canary. */
+export function baseOf({
+  metadata,
+}: {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+}): string | undefined {
+  const base = metadata.annotations?.[annotation.sidecarSetBase];
+  return metadata.annotations?.[annotation.sidecarSetCanary] === "true" && base ? base : undefined;
+}
