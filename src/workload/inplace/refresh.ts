@@ -55,14 +55,18 @@ function isInService(pod: Readonly<Pod>): boolean {
 
 function letIn(pod: Readonly<Pod>, gatherMs: number, nowMs: number): Refresh {
   if (isInService(pod)) return nothing;
-  const step: ConditionStep<Pod> = {
-    name: "ready",
-    gatherMs,
-    // A newer version of the pod may be in the middle of the next update.
-    ofVersion: pod.metadata.resourceVersion,
-    conditions: () => [goodCondition(conditionType.inPlaceUpdateReady, nowMs)],
-  };
+  const ready = () => [goodCondition(conditionType.inPlaceUpdateReady, nowMs)];
+  // Scheduler and kubelet change a new pod at once, and none of that matters here. Later only this very version counts: a newer one may be
+  // in the middle of the next update.
+  const step: ConditionStep<Pod> = isNew(pod)
+    ? { name: "ready", gatherMs, conditions: (fresh) => (isNew(fresh) ? ready() : undefined) }
+    : { name: "ready", gatherMs, ofVersion: pod.metadata.resourceVersion, conditions: ready };
   return { steps: [step] };
+}
+
+/** Nobody has ever taken it into or out of service, or begun to update it. */
+function isNew(pod: Readonly<Pod>): boolean {
+  return podCondition(pod, conditionType.inPlaceUpdateReady) === undefined && stateText(pod) === undefined && !graceText(pod);
 }
 
 // ---- grace period
