@@ -5,14 +5,14 @@
  * the others?) and refresh.ts (what does each pod need now?), with the arithmetic of calculate.ts; status.ts and progress.ts tell how far it
  * has come. webhooks.ts fills in (defaults.ts) and refuses (validate.ts); explain.ts puts a plan into words.
  */
-import { cloneSetDefinition, cloneSets } from "../../api/cloneset.ts";
-import { controller } from "../../engine/controller.ts";
+import { type CloneSet, cloneSetDefinition, cloneSets } from "../../api/cloneset.ts";
+import { controller, type Seen } from "../../engine/controller.ts";
 import { controllerRevisions, nodes, pods } from "../../kube/kinds.ts";
 import type { Feature } from "../feature.ts";
 import { explainer } from "./explain.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
-import { watches } from "./watches.ts";
+import { cloneSetConcerns, watches } from "./watches.ts";
 import { webhooks } from "./webhooks.ts";
 
 export const cloneSetController = controller({
@@ -20,6 +20,7 @@ export const cloneSetController = controller({
   of: cloneSets,
   workers: { flag: "cloneset-workers", count: 3 },
   watches,
+  concerns: (change) => cloneSetConcerns(change as Seen<CloneSet>),
   reads: [controllerRevisions, nodes],
   observe,
   plan,

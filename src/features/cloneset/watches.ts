@@ -1,5 +1,5 @@
 /** Which CloneSets a changed pod or claim concerns. */
-import { cloneSets } from "../../api/cloneset.ts";
+import { type CloneSet, cloneSets } from "../../api/cloneset.ts";
 import { label } from "../../api/names.ts";
 import { type Context, type Seen, type Watch, watch } from "../../engine/controller.ts";
 import { deepEqual } from "../../kube/json.ts";
@@ -37,6 +37,20 @@ export function claimWakes({ before, after }: Seen<PersistentVolumeClaim>): Iter
   const isNews = !isUpdate || (after.metadata.deletionTimestamp !== undefined) !== (before.metadata.deletionTimestamp !== undefined);
   const isMoved = isUpdate && after.metadata.labels?.[label.cloneSetInstanceId] !== before.metadata.labels?.[label.cloneSetInstanceId];
   return isNews || isMoved ? [owner] : [];
+}
+
+/**
+ * A CloneSet's own change, without those that only say what its own plan has said: counts and times in its status. The revisions in there
+ * are read again: what they no longer name may be cleaned up.
+ */
+export function cloneSetConcerns({ before, after }: Seen<CloneSet>): boolean {
+  if (before === undefined || after === undefined) return true;
+  const [a, b] = [before.metadata, after.metadata];
+  if (a.uid !== b.uid || a.generation !== b.generation || a.deletionTimestamp !== b.deletionTimestamp) return true;
+  if (!deepEqual(a.annotations, b.annotations) || !deepEqual(before.spec, after.spec)) return true;
+  return (["currentRevision", "updateRevision", "collisionCount"] as const).some(
+    (field) => before.status?.[field] !== after.status?.[field],
+  );
 }
 
 /** By group and kind: pods made by older releases name an older version. */
