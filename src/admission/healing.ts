@@ -28,6 +28,12 @@ export interface Target<T extends KubeObject> {
   readonly optional?: boolean;
 }
 
+export interface Problem {
+  readonly message: string;
+  /** Before that, another try is of no use. */
+  readonly retryAfterMs?: number;
+}
+
 interface Memory {
   /** As last seen to be right; undefined: seen to be missing. */
   version: string | undefined;
@@ -63,7 +69,7 @@ export class Healing {
   }
 
   /** @returns what stands in the way, or undefined when the object is right */
-  async heal<T extends KubeObject>(target: Target<T>): Promise<string | undefined> {
+  async heal<T extends KubeObject>(target: Target<T>): Promise<Problem | undefined> {
     const { of, name } = target;
     const id = `${of.plural}/${name}`;
     const known = this.memories.get(id);
@@ -78,23 +84,26 @@ export class Healing {
       refilledMs: nowMs,
     };
     refill(memory, nowMs);
-    if (memory.writes < 1) return `${id}: somebody keeps changing it back (metadata.managedFields says who); trying again once a minute`;
+    if (memory.writes < 1) {
+      const message = `${id}: somebody keeps changing it back (metadata.managedFields says who); trying again once a minute`;
+      return { message, retryAfterMs: memory.refilledMs + healingLimits.writeEveryMs - nowMs };
+    }
     const early = this.early.get(id);
     this.early.delete(id);
     const found = (await (early ?? this.live.get(of, { namespace: "", name }))) as Written<T>;
     if (!found.ok) {
-      if (found.why !== "notFound" || !target.optional) return `${id}: ${failureText(found)}`;
+      if (found.why !== "notFound" || !target.optional) return { message: `${id}: ${failureText(found)}` };
       this.remember(id, memory, target.inputs, undefined);
       return undefined;
     }
     const healed = target.heal(found.object);
-    if (typeof healed === "string") return healed;
+    if (typeof healed === "string") return { message: healed };
     if (healed === found.object) {
       this.remember(id, memory, target.inputs, found.object.metadata.resourceVersion);
       return undefined;
     }
     const written = await this.write.update(of, healed);
-    if (!written.ok) return `update ${id}: ${failureText(written)}`;
+    if (!written.ok) return { message: `update ${id}: ${failureText(written)}` };
     memory.writes -= 1;
     this.env.log.info({ object: id }, "webhook controller: restored");
     this.remember(id, memory, target.inputs, written.object.metadata.resourceVersion);

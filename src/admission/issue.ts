@@ -3,6 +3,7 @@ import "reflect-metadata";
 import { createPrivateKey, KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
@@ -37,6 +38,7 @@ export async function issueCertificates(
 ): Promise<Certificates> {
   // Both keys at once: finding their primes is most of the work.
   const [keys, authority] = await Promise.all([newKeys(), kept ? readAuthority(kept) : newAuthority(nowMs)]);
+  const signer = authority.certificate.getExtension(SubjectKeyIdentifierExtension)?.keyId;
   const certificate = await X509CertificateGenerator.create({
     subject: `CN=${host.slice(0, commonNameLengthMax)}`,
     // As it stands in the CA, byte for byte: Go compares the encodings.
@@ -54,6 +56,8 @@ export async function issueCertificates(
         { type: "dns", value: "localhost" },
         { type: isIP(host) ? "ip" : "dns", value: host },
       ]),
+      // All authorities have one name: this tells OpenSSL which of a bundle's signed.
+      ...(signer === undefined ? [] : [new AuthorityKeyIdentifierExtension(signer)]),
     ],
   });
   return { caKey: authority.keyPem, caCertificate: authority.certificatePem, key: keyPem(keys.privateKey), certificate: pem(certificate) };

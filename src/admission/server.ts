@@ -146,7 +146,8 @@ export function createAdmissionServer(options: AdmissionServerOptions): Admissio
 function assertFree(serve: Serve, port: number, handler: Handler): void {
   for (const hostname of ["::", "0.0.0.0"]) {
     try {
-      serve({ hostname, port, development: false, fetch: handler }).stop(true);
+      // Said, because without `development` Bun shares the port unasked.
+      serve({ hostname, port, reusePort: false, development: false, fetch: handler }).stop(true);
       return;
     } catch (error) {
       if (codeOf(error) === "EADDRINUSE") throw new Error(`port ${port} is in use: set WEBHOOK_PORT to a free one`, { cause: error });

@@ -19,7 +19,7 @@ import {
 import { conversionCarriesCa, convertsByWebhook, customResourceDefinitions, healConversion } from "./crd-conversion.ts";
 import { obtainExternally } from "./external.ts";
 import { obtainFromFiles, writeCertificateFiles } from "./file-writer.ts";
-import { Healing, healingLimits } from "./healing.ts";
+import { Healing, healingLimits, type Problem } from "./healing.ts";
 import { entriesWithoutCa, heal } from "./live-configuration.ts";
 import type { AdmissionMetrics } from "./metrics.ts";
 import { type Issue, type Obtained, obtainFromSecret } from "./secret-writer.ts";
@@ -156,10 +156,14 @@ class Controller implements WebhookController {
     let failures = 0;
     while (!env.stopped.aborted) {
       this.woken = false;
-      const error = await this.sync().catch((thrown: unknown) => (thrown instanceof Error ? thrown.message : String(thrown)));
+      const problem = await this.sync().catch(
+        (thrown: unknown): Problem => ({
+          message: thrown instanceof Error ? thrown.message : String(thrown),
+        }),
+      );
       if (env.stopped.aborted) return;
-      this.lastError = error;
-      if (error === undefined) {
+      this.lastError = problem?.message;
+      if (problem === undefined) {
         failures = 0;
         if (!this.isInitialized) {
           this.isInitialized = true;
@@ -167,10 +171,10 @@ class Controller implements WebhookController {
           env.log.info({}, "webhook controller: initialized");
         }
       } else {
-        env.log.warn({ error, failures }, "webhook controller: not right yet, trying again");
+        env.log.warn({ error: problem.message, failures }, "webhook controller: not right yet, trying again");
       }
-      await this.pause(error === undefined ? this.repeatMs() : backoffMs(failures));
-      if (error !== undefined) failures += 1;
+      await this.pause(problem === undefined ? this.repeatMs() : (problem.retryAfterMs ?? backoffMs(failures)));
+      if (problem !== undefined) failures += 1;
     }
   }
 
@@ -191,15 +195,15 @@ class Controller implements WebhookController {
   }
 
   /** @returns what is wrong, or undefined. */
-  private async sync(): Promise<string | undefined> {
+  private async sync(): Promise<Problem | undefined> {
     const external = this.options.settings.writer === "external";
     if (!this.prefetched) this.prefetch();
     const obtained = await this.obtain();
-    if (!obtained.ok) return obtained.message;
+    if (!obtained.ok) return { message: obtained.message };
     const { certificates } = obtained;
     this.noteRetirement(obtained);
     const first = this.installed === undefined;
-    let announced: string | undefined;
+    let announced: Problem | undefined;
     if (!first && this.retiring && !external && certificates.caCertificate !== this.installed?.caCertificate) {
       // First the API servers learn to trust the new authority, then they meet it.
       announced = await this.healAll(certificates);
@@ -255,7 +259,7 @@ class Controller implements WebhookController {
     this.installed = certificates;
   }
 
-  private async healAll(certificates: Certificates): Promise<string | undefined> {
+  private async healAll(certificates: Certificates): Promise<Problem | undefined> {
     const { settings } = this.options;
     const handled = this.options.handledPaths();
     const exact = base64(certificates.caCertificate);
@@ -327,7 +331,7 @@ class Controller implements WebhookController {
   }
 
   /** External mode: an injector has to have put the CA everywhere; this only looks. */
-  private async verifyAll({ caCertificate }: Certificates): Promise<string | undefined> {
+  private async verifyAll({ caCertificate }: Certificates): Promise<Problem | undefined> {
     const handled = this.options.handledPaths();
     const inputs = `${caCertificate} ${[...handled].sort().join(" ")}`;
     const injected = "does not carry the CA of the Secret (gate EnableExternalCerts: the injector has to put it there)";
@@ -367,9 +371,13 @@ function backoffMs(failures: number): number {
   return Math.min(syncLimits.backoffMsMax, syncLimits.backoffMsMin * 2 ** Math.min(failures, 30));
 }
 
-function join(problems: readonly (string | undefined)[]): string | undefined {
-  const found = problems.filter((problem): problem is string => problem !== undefined);
-  return found.length === 0 ? undefined : found.join("; ");
+/** One line for all; to be tried again when the first of them may have changed. */
+function join(problems: readonly (Problem | undefined)[]): Problem | undefined {
+  const found = problems.filter((problem): problem is Problem => problem !== undefined);
+  if (found.length === 0) return undefined;
+  const waits = found.map(({ retryAfterMs }) => retryAfterMs);
+  const retryAfterMs = waits.some((wait) => wait === undefined) ? undefined : Math.min(...(waits as number[]));
+  return { message: found.map(({ message }) => message).join("; "), retryAfterMs };
 }
 
 function base64(text: string): string {
