@@ -30,9 +30,9 @@ export interface HttpResponse {
 /** Rejects when there is no answer: an Error whose `code` says why, or the reason of the signal. */
 export type Fetch = (url: string, request: HttpRequest) => Promise<HttpResponse>;
 
-/** Keeps connections alive; one connection for every request in flight, so the caller bounds those. */
+/** Keeps connections alive; one connection for every request in flight, so the caller bounds those. Deadlines are the caller's too. */
 export const httpFetch: Fetch = (url, request) =>
-  fetch(url, { redirect: "manual", ...request } as BunFetchRequestInit) as unknown as Promise<HttpResponse>;
+  fetch(url, { redirect: "manual", timeout: false, ...request } as BunFetchRequestInit) as unknown as Promise<HttpResponse>;
 
 /** Listens, with TLS when asked. */
 export const serve: typeof Bun.serve = Bun.serve;

@@ -120,6 +120,13 @@ describe("requests as the server sees them", () => {
     expect(Number(resourceVersion)).toBeGreaterThan(0);
   });
 
+  test("a JSON patch that does not apply any more is a conflict", async () => {
+    const { api, client } = setUp();
+    api.intercept = () => status(422, "Invalid", "the server rejected our request due to an error in our request");
+    expect(await client.patch(ref, "json", [{ op: "test", path: "/a", value: 1 }])).toMatchObject({ ok: false, why: "conflict" });
+    expect(await client.patch(ref, "merge", {})).toMatchObject({ ok: false, why: "denied" });
+  });
+
   test("a budget's no to an eviction comes back at once", async () => {
     const { api, client } = setUp();
     api.intercept = () =>

@@ -20,6 +20,8 @@ const patchTypes: Readonly<Record<PatchType, string>> = {
   strategic: "application/strategic-merge-patch+json",
   json: "application/json-patch+json",
 };
+/** All that the server says of a JSON patch it could not apply (code 422). */
+const patchInapplicable = "the server rejected our request due to an error in our request";
 /** Their answers are not the object itself. */
 const foreignAnswers: ReadonlySet<Subresource | undefined> = new Set<Subresource>(["scale", "eviction", "binding"]);
 
@@ -111,8 +113,12 @@ export class KubeClient implements Writer, LiveReader {
     return this.write(kind, "PUT", objectPath(kind, key, options.subresource), typed(kind, object), undefined, options);
   }
 
-  patch<T extends KubeObject>(ref: Ref<T>, type: PatchType, body: unknown, options: WriteOptions = {}): Promise<Written<T>> {
-    return this.write(ref.of, "PATCH", objectPath(ref.of, ref, options.subresource), body, patchTypes[type], options);
+  async patch<T extends KubeObject>(ref: Ref<T>, type: PatchType, body: unknown, options: WriteOptions = {}): Promise<Written<T>> {
+    const written = await this.write(ref.of, "PATCH", objectPath(ref.of, ref, options.subresource), body, patchTypes[type], options);
+    // A `test` that does not hold, or a path that is not there: the object is not what the patch was computed from.
+    if (type === "json" && !written.ok && written.why === "denied" && written.message === patchInapplicable)
+      return { ok: false, why: "conflict", message: "the JSON patch does not apply to the object as it is now" };
+    return written;
   }
 
   apply<T extends KubeObject>(

@@ -9,48 +9,46 @@
  * @param next,previous JSON values
  */
 export function share<T>(next: T, previous: unknown): T {
-  if (next === previous) return previous as T;
+  // Comparing is cheap where it fails early, and where it does not, most often nothing needs to be written.
+  if (equal(next, previous)) return previous as T;
   if (typeof next !== "object" || typeof previous !== "object" || next === null || previous === null) return next;
-  if (Array.isArray(next)) {
-    return Array.isArray(previous) ? (shareArray(next, previous) as T) : next;
-  }
-  if (Array.isArray(previous)) return next;
-  return shareObject(next as JsonObject, previous as JsonObject) as T;
+  if (Array.isArray(next) !== Array.isArray(previous)) return next;
+  if (Array.isArray(next)) shareItems(next, previous as readonly unknown[]);
+  else shareFields(next as JsonObject, previous as JsonObject);
+  return next;
 }
 
 type JsonObject = Record<string, unknown>;
 
-function shareArray(next: unknown[], previous: readonly unknown[]): readonly unknown[] {
-  let equal = next.length === previous.length;
+function shareItems(next: unknown[], previous: readonly unknown[]): void {
   const common = Math.min(next.length, previous.length);
-  for (let index = 0; index < common; index += 1) {
-    const shared = share(next[index], previous[index]);
-    next[index] = shared;
-    if (shared !== previous[index]) equal = false;
-  }
-  return equal ? previous : next;
+  for (let index = 0; index < common; index += 1) next[index] = share(next[index], previous[index]);
 }
 
-function shareObject(next: JsonObject, previous: JsonObject): JsonObject {
-  let equal = true;
-  let count = 0;
+function shareFields(next: JsonObject, previous: JsonObject): void {
   for (const key in next) {
-    count += 1;
     const value = next[key];
     const other = previous[key];
-    if (value === other) {
-      // Equal text is still two strings in memory until one of them is let go.
-      if (typeof value === "string") next[key] = other;
-      continue;
-    }
-    if (typeof value === "object" && typeof other === "object") {
-      const shared = share(value, other);
-      if (shared !== value) next[key] = shared;
-      if (shared === other) continue;
-    }
-    equal = false;
+    if (typeof value === "object") next[key] = share(value, other);
+    // Equal text is still two strings in memory until one of them is let go.
+    else if (typeof value === "string" && value === other) next[key] = other;
   }
-  if (!equal) return next;
-  for (const _ in previous) count -= 1;
-  return count === 0 ? previous : next;
+}
+
+function equal(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
+  if (Array.isArray(one)) {
+    if (!Array.isArray(other) || one.length !== other.length) return false;
+    for (let index = 0; index < one.length; index += 1) if (!equal(one[index], other[index])) return false;
+    return true;
+  }
+  if (Array.isArray(other)) return false;
+  let count = 0;
+  for (const key in one) {
+    count += 1;
+    if (!equal((one as JsonObject)[key], (other as JsonObject)[key])) return false;
+  }
+  for (const _ in other) count -= 1;
+  return count === 0;
 }

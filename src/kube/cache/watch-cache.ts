@@ -23,6 +23,8 @@ export interface Scope {
   readonly fieldSelector?: string;
   /** Only metadata: for kinds with large or secret content of which names and labels are enough. */
   readonly metadataOnly?: boolean;
+  /** Drops more of each object as it arrives, where a process needs little of it. Objects that go in are left unchanged; pure. */
+  readonly trim?: (object: KubeObject) => KubeObject;
 }
 
 export interface WatchCacheOptions {
@@ -240,7 +242,9 @@ export class WatchCache implements WriteObserver {
     this.early.delete(idOf(kind));
     const namespace = scope.namespace ?? this.options.namespace;
     const store = new Store<KubeObject>((before, after) => this.tell(kind, handlers, before, after));
-    const keep = keepFor(kind, scope.metadataOnly ?? false);
+    const kept = keepFor(kind, scope.metadataOnly ?? false);
+    const { trim } = scope;
+    const keep = trim === undefined ? kept : (object: KubeObject) => trim(kept(object));
     const options = { kind, ...scope, namespace, metadataOnly: scope.metadataOnly ?? false, streaming: this.streaming };
     const reflector = new Reflector(this.env, this.transport, store, this.slices, keep, options, () => this.stateChanged(kind));
     const watched: Watched = { kind, scope, namespace, store, handlers, keep, reflector, restored: undefined, running: false };
@@ -303,7 +307,8 @@ function sameScope(a: Scope, b: Scope): boolean {
     a.namespace === b.namespace &&
     a.labelSelector === b.labelSelector &&
     a.fieldSelector === b.fieldSelector &&
-    (a.metadataOnly ?? false) === (b.metadataOnly ?? false)
+    (a.metadataOnly ?? false) === (b.metadataOnly ?? false) &&
+    a.trim === b.trim
   );
 }
 
