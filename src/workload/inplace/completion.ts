@@ -9,7 +9,7 @@ import { compareQuantityValues } from "../../kube/quantity.ts";
 import { parseTime } from "../../kube/time.ts";
 import type { Container, ContainerStatus, Pod } from "../../kube/types.ts";
 import { expectedEnvHash } from "../container-env.ts";
-import { graceText, hasChanges, type LastContainerStatus, readState, stateText, type UpdateState } from "./spec.ts";
+import { graceText, hasChanges, type LastContainerStatus, stateOf, type UpdateState } from "./spec.ts";
 
 /** Why something is not done yet; undefined: it is. */
 export type Pending = Pick<Reason, "code" | "figures"> | undefined;
@@ -21,10 +21,9 @@ export function isUpdateCompleted(pod: Readonly<Pod>, gates: Gates): boolean {
 
 export function updatePending(pod: Readonly<Pod>, gates: Gates): Pending {
   if (graceText(pod) !== undefined) return { code: "InPlaceUpdateGracePeriod" };
-  const text = stateText(pod);
-  if (text === undefined) return undefined;
-  const state = readState(text);
-  if (state === undefined) return { code: "InPlaceUpdateStateUnreadable" };
+  const state = stateOf(pod);
+  if (state === undefined) return undefined;
+  if (state === "unreadable") return { code: "InPlaceUpdateStateUnreadable" };
   return hasChanges(state.next) ? { code: "InPlaceUpdateNextBatch" } : containersPending(pod, state, gates);
 }
 

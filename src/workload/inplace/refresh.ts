@@ -7,7 +7,7 @@ import type { Pod } from "../../kube/types.ts";
 import { goodCondition, readyGatherMs } from "../readiness/index.ts";
 import { type Applied, applyBatch, type Progress, type UpdateSettings } from "./apply.ts";
 import { containersPending, type Pending } from "./completion.ts";
-import { graceText, hasChanges, readSpec, readState, stateText, type UpdateSpec, type UpdateState } from "./spec.ts";
+import { graceText, hasChanges, readSpec, stateOf, stateText, type UpdateSpec, type UpdateState } from "./spec.ts";
 import { dropped, graceAnnotations, isAt, podPatch, progressOf, resizeStep, spentAnnotations } from "./update.ts";
 
 export interface Refresh {
@@ -26,10 +26,9 @@ const nothing: Refresh = { steps: [] };
 export function planRefresh(pod: Readonly<Pod>, settings: UpdateSettings, nowMs: number): Refresh {
   const grace = graceText(pod);
   if (grace) return refreshGrace(pod, grace, settings, nowMs);
-  const text = stateText(pod);
-  if (text === undefined) return isInService(pod) ? nothing : letIn(pod, readyGatherMs, nowMs);
-  const state = readState(text);
-  if (state === undefined) return { steps: [], problem: `the in-place update state of pod ${pod.metadata.name} is not readable: ${text}` };
+  const state = stateOf(pod);
+  if (state === undefined) return isInService(pod) ? nothing : letIn(pod, readyGatherMs, nowMs);
+  if (state === "unreadable") return { steps: [], problem: `the in-place update state of pod ${pod.metadata.name} is not readable` };
   // Nothing waits and the pod is in service: whether its containers are all there again changes nothing here, so it is not computed.
   if (!hasChanges(state.next) && isInService(pod)) return nothing;
   const why = containersPending(pod, state, settings.gates);
@@ -37,7 +36,7 @@ export function planRefresh(pod: Readonly<Pod>, settings: UpdateSettings, nowMs:
   if (!hasChanges(state.next)) return letIn(pod, 0, nowMs);
   const missing = (state.requiredReady ?? []).find((name) => !isContainerReady(pod, name));
   if (missing !== undefined) return { steps: [], why: { code: "WaitingForContainerReady", figures: { container: missing } } };
-  return { steps: nextBatchSteps(text, state, settings, nowMs), why: { code: "InPlaceUpdateNextBatch" } };
+  return { steps: nextBatchSteps(stateText(pod), state, settings, nowMs), why: { code: "InPlaceUpdateNextBatch" } };
 }
 
 function isContainerReady(pod: Readonly<Pod>, name: string): boolean {
@@ -111,20 +110,19 @@ function decideGrace(pod: Readonly<Pod>, nowMs: number): GraceDecision {
   const { name } = pod.metadata;
   const spec = readSpec(graceText(pod) ?? "");
   if (spec === undefined) return { do: "problem", problem: `the in-place update grace annotation of pod ${name} is not readable` };
-  const text = stateText(pod);
-  if (text === undefined) return { do: "problem", problem: `pod ${name} has an in-place update grace annotation but no state annotation` };
+  const state = stateOf(pod);
+  if (state === undefined) return { do: "problem", problem: `pod ${name} has an in-place update grace annotation but no state annotation` };
   if (!isAt(pod, spec.revision)) return { do: "drop" };
-  const state = readState(text);
-  const startedMs = parseTime(state?.updateTimestamp);
+  const startedMs = state === "unreadable" ? undefined : parseTime(state.updateTimestamp);
   // Without a readable state the grace spec still says all that is needed; only how long the pod has waited is lost.
-  if (state === undefined || startedMs === undefined) return { do: "apply", spec, progress: progressOf(spec, nowMs) };
+  if (state === "unreadable" || startedMs === undefined) return { do: "apply", spec, progress: progressOf(spec, nowMs) };
   const leftMs = startedMs + spec.graceSeconds * 1000 - nowMs;
   return leftMs > 0 ? { do: "wait", leftMs } : { do: "apply", spec, progress: state };
 }
 
 // ---- batches
 
-function nextBatchSteps(text: string, state: UpdateState, settings: UpdateSettings, nowMs: number): readonly Step<Pod>[] {
+function nextBatchSteps(text: string | undefined, state: UpdateState, settings: UpdateSettings, nowMs: number): readonly Step<Pod>[] {
   const apply = (fresh: Readonly<Pod>): Applied | undefined =>
     stateText(fresh) === text && !graceText(fresh) ? applyBatch(fresh, state.next, state, settings, nowMs) : undefined;
   const steps: Step<Pod>[] = [];

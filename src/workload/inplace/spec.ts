@@ -180,6 +180,19 @@ export function readSpec(text: string): UpdateSpec | undefined {
   };
 }
 
+const states = new WeakMap<object, UpdateState | "unreadable">();
+
+/** The state on a pod, read once per version of the pod; undefined when it carries none. */
+export function stateOf(pod: Readonly<Pod>): UpdateState | "unreadable" | undefined {
+  const known = states.get(pod);
+  if (known !== undefined) return known;
+  const text = stateText(pod);
+  if (text === undefined) return undefined;
+  const state = readState(text) ?? "unreadable";
+  states.set(pod, state);
+  return state;
+}
+
 /** undefined: not readable. */
 export function readState(text: string): UpdateState | undefined {
   const fields = parse(text);
