@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import type { Env } from "../env/env.ts";
+import { type Env, sleep } from "../env/env.ts";
 import type { Fetch } from "../env/network.ts";
 
 export interface ReadinessOptions {
@@ -17,13 +17,17 @@ export interface ReadinessOptions {
 export type Readiness = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
 const deadlineMs = 3_000;
+/** In a rotation the files change a moment before the port does. */
+const secondTryMs = 250;
 
 /** Any HTTP answer counts. Never rejects. */
 export function readinessCheck(options: ReadinessOptions): () => Promise<Readiness> {
   const { env, fetch, port, host } = options;
   const path = join(options.certDir, "ca-cert.pem");
+  const url = `https://localhost:${port}/healthz`;
   const ca = { stamp: "", pem: "" };
-  return async () => {
+
+  const ask = async (): Promise<Readiness> => {
     const deadline = new AbortController();
     const cancel = env.after(deadlineMs, () => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)));
     try {
@@ -32,13 +36,19 @@ export function readinessCheck(options: ReadinessOptions): () => Promise<Readine
       if (ca.stamp !== stamp) Object.assign(ca, { stamp, pem: await readFile(path, "utf8") });
       // The name in the certificate, which may be no name of this machine; an address stands in no SNI, and goes with localhost.
       const tls = isIP(host) ? { ca: ca.pem } : { ca: ca.pem, serverName: host };
-      const response = await fetch(`https://localhost:${port}/healthz`, { method: "GET", headers: {}, tls, signal: deadline.signal });
+      const response = await fetch(url, { method: "GET", headers: {}, tls, signal: deadline.signal });
       await response.text();
       return { ok: true };
     } catch (error) {
-      return { ok: false, message: `https://localhost:${port}/healthz: ${error instanceof Error ? error.message : String(error)}` };
+      return { ok: false, message: `${url}: ${error instanceof Error ? error.message : String(error)}` };
     } finally {
       cancel();
     }
+  };
+  return async () => {
+    const first = await ask();
+    if (first.ok) return first;
+    await sleep(env, secondTryMs);
+    return ask();
   };
 }
