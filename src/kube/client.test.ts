@@ -31,6 +31,12 @@ test.each([
   [410, statusText("Expired"), "GET", { why: "expired" }],
   [403, statusText("Forbidden", "exceeded quota"), "POST", { why: "denied", code: 403, reason: "Forbidden", message: "exceeded quota" }],
   [422, statusText("Invalid", "spec.replicas: Invalid value"), "POST", { why: "denied", code: 422, reason: "Invalid" }],
+  [
+    422,
+    statusText("Invalid", "metadata.uid: field is immutable", { details: { causes: [{ field: "metadata.uid" }] } }),
+    "PATCH",
+    { why: "conflict" },
+  ],
   [401, "", "GET", { why: "denied", code: 401, message: "the API server answered 401" }],
   [429, statusText("TooManyRequests", "m", { details: { retryAfterSeconds: 7 } }), "POST", { why: "throttled", retryAfterMs: 7000 }],
   [

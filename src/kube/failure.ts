@@ -8,7 +8,7 @@ interface Status {
   readonly reason?: string;
   readonly message?: string;
   readonly code?: number;
-  readonly details?: { readonly retryAfterSeconds?: number };
+  readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly { readonly field?: string }[] };
 }
 
 /** Characters; a proxy's error page is not a message. */
@@ -45,6 +45,10 @@ function failureFrom(code: number, status: Status, mayHaveHappened: boolean, hea
       return { ok: false, why: "throttled", retryAfterMs: retryAfterMs ?? retryAfterMsDefault, message };
     case 408:
       return { ok: false, why: "unavailable", mayHaveHappened, message };
+    case 422:
+      // A uid in a patch is a precondition: the object of that name is another one now.
+      if (status.details?.causes?.some(({ field }) => field === "metadata.uid")) return { ok: false, why: "conflict", message };
+      return { ok: false, why: "denied", code, reason, message };
     default:
       if (code < 500) return { ok: false, why: "denied", code, reason, message };
       if ((code === 500 || code === 503) && retryAfterMs !== undefined) return { ok: false, why: "throttled", retryAfterMs, message };
