@@ -27,7 +27,7 @@ afterEach(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const valueOf = <T>(called: { ok: true; value: T } | { ok: false; message: string }): T => {
+const given = <T>(called: { ok: true; value: T } | { ok: false; message: string }): T => {
   if (!called.ok) throw new Error(called.message);
   return called.value;
 };
@@ -44,19 +44,19 @@ test("calls of every kind, several at once, over one connection", async () => {
     cri.execSync("c1", ["echo", "ä"], 3),
     cri.containerStatus("none"),
   ]);
-  expect(valueOf(version).runtimeName).toBe("containerd");
-  expect(valueOf(containers).map((container) => container.id)).toEqual(["c1"]);
-  expect(valueOf(status).annotations["io.kubernetes.container.restartCount"]).toBe("2");
-  expect(valueOf(info)["info"]).toContain("A=b");
-  expect(new TextDecoder().decode(valueOf(executed).stdout)).toBe("echo ä");
-  expect(valueOf(executed).exitCode).toBe(3);
+  expect(given(version).runtimeName).toBe("containerd");
+  expect(given(containers).map((container) => container.id)).toEqual(["c1"]);
+  expect(given(status).annotations["io.kubernetes.container.restartCount"]).toBe("2");
+  expect(given(info)["info"]).toContain("A=b");
+  expect(new TextDecoder().decode(given(executed).stdout)).toBe("echo ä");
+  expect(given(executed).exitCode).toBe(3);
   expect(missing).toEqual({ ok: false, code: grpcCode.notFound, message: 'container "none" not found' });
 });
 
 test("answers larger than the windows, up to 16 MiB and not beyond", async () => {
   for (let index = 0; index < 40_000; index += 1)
     fake.images.set(`registry.test/some/long/image/name-${"x".repeat(100)}:${index}`, index + 1);
-  expect(valueOf(await cri.listImages()).length).toBe(40_000);
+  expect(given(await cri.listImages()).length).toBe(40_000);
   for (let index = 0; index < 40_000; index += 1) fake.images.set(`registry.test/some/longer/image/name-${"x".repeat(200)}:${index}`, 1);
   expect(await cri.listImages()).toMatchObject({ ok: false, code: grpcCode.resourceExhausted });
   expect((await cri.version()).ok).toBe(true);
@@ -64,7 +64,7 @@ test("answers larger than the windows, up to 16 MiB and not beyond", async () =>
 
 test("requests larger than the server's window", async () => {
   const labels = { big: "x".repeat(300_000) };
-  valueOf(await cri.pullImage({ image: "a:b", auth: { username: "u", password: "p" }, sandboxLabels: labels }));
+  given(await cri.pullImage({ image: "a:b", auth: { username: "u", password: "p" }, sandboxLabels: labels }));
   expect(fake.callsOf("PullImage")[0]?.request).toMatchObject({ auth: { username: "u", password: "p" }, sandboxConfig: { labels } });
 });
 
@@ -88,7 +88,7 @@ test("a call that takes too long ends with its deadline, one that is not wanted 
 });
 
 test("a runtime that was restarted is found again without a new client", async () => {
-  valueOf(await cri.version());
+  given(await cri.version());
   fake.stop();
   expect(await cri.version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
   await fake.listen();

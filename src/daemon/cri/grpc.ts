@@ -159,10 +159,10 @@ function framed(message: Uint8Array): Uint8Array {
 }
 
 function answerOf(headers: readonly Header[], trailers: readonly Header[], body: Uint8Array): Called<Uint8Array> {
-  const status = valueOf(trailers, "grpc-status") ?? valueOf(headers, "grpc-status");
-  const message = decodedMessage(valueOf(trailers, "grpc-message") ?? valueOf(headers, "grpc-message") ?? "");
+  const status = headerOf(trailers, "grpc-status") ?? headerOf(headers, "grpc-status");
+  const message = decodedMessage(headerOf(trailers, "grpc-message") ?? headerOf(headers, "grpc-message") ?? "");
   if (status === undefined) {
-    const http = valueOf(headers, ":status") ?? "no";
+    const http = headerOf(headers, ":status") ?? "no";
     return failure(http === "404" ? grpcCode.unimplemented : grpcCode.unknown, `the answer carries no gRPC status (HTTP status ${http})`);
   }
   if (status !== "0") return failure(Number(status) || grpcCode.unknown, message);
@@ -172,7 +172,7 @@ function answerOf(headers: readonly Header[], trailers: readonly Header[], body:
   return { ok: true, value: body.subarray(prefixBytes) };
 }
 
-function valueOf(headers: readonly Header[], name: string): string | undefined {
+function headerOf(headers: readonly Header[], name: string): string | undefined {
   return headers.find(([candidate]) => candidate === name)?.[1];
 }
 

@@ -1,0 +1,106 @@
+/** Which container runtimes this node has: the known sockets are tried in order, and what came of each is told. */
+import { existsSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import type { Env } from "../../env/env.ts";
+import { type ConnectUnix, connectUnix } from "../../env/socket.ts";
+import { CriClient, criLimits } from "./client.ts";
+import { GrpcChannel, grpcCode } from "./grpc.ts";
+
+/** Below the host's /var/run, in the order of preference. */
+export const knownSockets = [
+  "containerd.sock",
+  "containerd/containerd.sock",
+  "crio.sock",
+  "crio/crio.sock",
+  "cri-dockerd.sock",
+  "cri-dockerd/cri-dockerd.sock",
+] as const;
+
+export interface Runtime {
+  /** As in container IDs: `containerd` of "containerd://…". */
+  readonly name: string;
+  readonly socketPath: string;
+  readonly client: CriClient;
+}
+
+export interface Tried {
+  readonly socketPath: string;
+  /** Undefined: it is not there, or it is good. */
+  readonly problem?: string;
+  readonly result: "good" | "missing" | "broken";
+}
+
+export interface Detection {
+  /** Good ones, in the order of the sockets: the first one's images are ours. */
+  readonly runtimes: readonly Runtime[];
+  readonly tried: readonly Tried[];
+}
+
+export interface SocketOptions {
+  /** Where the host's /var/run is mounted. */
+  readonly dir: string;
+  /** Only this one: relative to `dir`, or absolute; "" for the known ones. */
+  readonly file: string;
+}
+
+/** Paths to try, in order. An absolute path that is not there is looked for below the mount as well. */
+export function socketPaths({ dir, file }: SocketOptions, exists: (path: string) => boolean = existsSync): readonly string[] {
+  if (file === "") return knownSockets.map((socket) => join(dir, socket));
+  return [isAbsolute(file) && exists(file) ? file : join(dir, file)];
+}
+
+/** Tries all sockets that are there. @param known runtimes that are in use already: their sockets are left alone */
+export async function detect(
+  env: Env,
+  options: SocketOptions,
+  known: readonly Runtime[] = [],
+  connect: ConnectUnix = connectUnix,
+): Promise<Detection> {
+  const runtimes: Runtime[] = [];
+  const tried: Tried[] = [];
+  for (const socketPath of socketPaths(options)) {
+    const found = known.find((runtime) => runtime.socketPath === socketPath) ?? (await tryOne(env, socketPath, connect));
+    if (found === undefined) tried.push({ socketPath, result: "missing" });
+    else if (typeof found === "string") tried.push({ socketPath, result: "broken", problem: found });
+    else {
+      tried.push({ socketPath, result: "good" });
+      // Two sockets of one runtime are common; the first is enough.
+      if (!runtimes.some((runtime) => runtime.name === found.name)) runtimes.push(found);
+    }
+  }
+  return { runtimes, tried };
+}
+
+async function tryOne(env: Env, socketPath: string, connect: ConnectUnix): Promise<Runtime | string | undefined> {
+  if (!existsSync(socketPath)) return undefined;
+  const client = new CriClient(new GrpcChannel(env, socketPath, connect));
+  const problem = async (): Promise<string | Runtime> => {
+    const fsInfo = await client.imageFsInfo();
+    if (!fsInfo.ok)
+      return fsInfo.code === grpcCode.unimplemented ? "does not speak CRI v1 (runtime.v1.ImageService)" : `ImageFsInfo: ${fsInfo.message}`;
+    const images = await client.listImages({ deadlineMs: criLimits.imageFsInfoMs });
+    if (!images.ok) return `ListImages: ${images.message}`;
+    const version = await client.version();
+    if (!version.ok) return `Version: ${version.message}`;
+    return { name: version.value.runtimeName, socketPath, client };
+  };
+  const found = await problem();
+  if (typeof found === "string") client.channel.close();
+  return found;
+}
+
+/** One line: what was looked for, and what came of it. */
+export function reportText({ tried }: Detection): string {
+  const words = tried.map(({ socketPath, result, problem }) => {
+    if (result === "missing") return `${socketPath}: not there`;
+    return `${socketPath}: ${result === "good" ? "good" : problem}`;
+  });
+  return words.join("; ");
+}
+
+/** What to do about a node without a usable runtime. */
+export function adviceText({ dir, file }: SocketOptions): string {
+  return file === ""
+    ? `mount the directory of the runtime's socket at ${dir} (chart value daemon.socketLocation), or name the socket with --socket-file`
+    : "check --socket-file: no other socket is tried when it is given";
+}

@@ -1,0 +1,6 @@
+/** Everything the daemon does, in the order in which it starts. */
+import type { MakePart } from "./frame.ts";
+import { metaPart } from "./meta/index.ts";
+import { recreatePart } from "./recreate/index.ts";
+
+export const parts: readonly MakePart[] = [recreatePart, metaPart];
