@@ -54,6 +54,8 @@ export interface Telling {
   readonly done?: { readonly reason: string; readonly text: string };
   /** → "failed to create pod web-1: exceeded quota". `type` is Warning unless said otherwise. */
   readonly failed?: { readonly reason: string; readonly text: string; readonly type?: "Normal" | "Warning" };
+  /** One Event on each of the objects, instead of one on the object that the plan is for. */
+  readonly onSubject?: true;
 }
 
 interface ActionBase {

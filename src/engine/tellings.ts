@@ -1,5 +1,6 @@
 /** From outcomes to Events: one for each thing that happened, naming all it happened to, not one for each object. */
 import { utf8Length } from "../kube/json.ts";
+import { keyText, type Ref } from "../kube/kind.ts";
 import { failureText } from "../kube/outcome.ts";
 import { engineLimits } from "./limits.ts";
 import type { Action, EventDraft, Outcome } from "./plan.ts";
@@ -13,13 +14,17 @@ export function tellings(outcomes: readonly Outcome[]): readonly EventDraft[] {
   for (const outcome of outcomes) {
     const said = wordsOf(outcome);
     if (said === undefined) continue;
-    const id = `${said.type}\n${said.reason}\n${said.text}\n${said.failure}`;
+    const on = outcome.action.tell?.onSubject && outcome.action.do !== "create" ? outcome.action.on : undefined;
+    const id = `${said.type}\n${said.reason}\n${said.text}\n${said.failure}\n${on === undefined ? "" : keyText(on)}`;
     const group = groups.get(id);
     const name = subjectOf(outcome.action);
-    if (group === undefined) groups.set(id, { ...said, names: [name] });
+    if (group === undefined) groups.set(id, { ...said, names: [name], on });
     else group.names.push(name);
   }
-  return [...groups.values()].map(({ type, reason, text, failure, names }) => ({ type, reason, message: sentence(text, names, failure) }));
+  return [...groups.values()].map(({ type, reason, text, failure, names, on }) => {
+    const message = sentence(text, names, failure);
+    return on === undefined ? { type, reason, message } : { type, reason, message, on };
+  });
 }
 
 interface Words {
@@ -31,6 +36,7 @@ interface Words {
 }
 interface Group extends Words {
   readonly names: string[];
+  readonly on: Ref | undefined;
 }
 
 function wordsOf(outcome: Outcome): Words | undefined {

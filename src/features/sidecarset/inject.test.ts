@@ -303,10 +303,10 @@ describe("merging", () => {
   });
 
   test("patches of metadata, also where nothing is injected", async () => {
-    const patchPodMetadata = [
-      { patchPolicy: "Retain" as const, annotations: { kept: "new", added: "1" } },
-      { patchPolicy: "Overwrite" as const, annotations: { over: "new" } },
-      { patchPolicy: "MergePatchJson" as const, annotations: { json: '{"log-agent":1}' } },
+    const patchPodMetadata: NonNullable<SidecarSetSpec["patchPodMetadata"]> = [
+      { patchPolicy: "Retain", annotations: { kept: "new", added: "1" } },
+      { patchPolicy: "Overwrite", annotations: { over: "new" } },
+      { patchPolicy: "MergePatchJson", annotations: { json: '{"log-agent":1}' } },
     ];
     const { add, inject, refusal } = stage();
     add(

@@ -1,0 +1,18 @@
+/** The controller: pods that were injected follow their SidecarSet, in place and within its update strategy. */
+import { type SidecarSetStatus, sidecarSets } from "../../api/sidecarset.ts";
+import { type Controller, controller } from "../../engine/controller.ts";
+import { controllerRevisions, namespaces, pods } from "../../kube/kinds.ts";
+import { observe } from "./observe.ts";
+import { plan } from "./plan.ts";
+import { watches } from "./watches.ts";
+import type { Observed } from "./world.ts";
+
+export const sidecarSetController: Controller = controller<Observed, SidecarSetStatus>({
+  name: "sidecarset-controller",
+  of: sidecarSets,
+  workers: { flag: "sidecarset-workers", count: 3 },
+  watches,
+  reads: [pods, controllerRevisions, namespaces],
+  observe,
+  plan,
+});
