@@ -22,7 +22,11 @@ const leaderElection: Permission[] = [
   { group: "", resources: ["events"], verbs: ["create", "patch"] },
 ];
 const webhookSecret: Permission[] = [{ group: "", resources: ["secrets"], verbs: ["get", "list", "watch", "create", "update"] }];
-const managerBase: Permission[] = [{ group: "", resources: ["events"], verbs: ["create", "patch", "update"] }];
+const managerBase: Permission[] = [
+  { group: "", resources: ["events"], verbs: ["create", "patch", "update"] },
+  // Its uid tells whether the local record is of this cluster.
+  { group: "", resources: ["namespaces"], verbs: ["get"], resourceNames: ["kube-system"] },
+];
 
 function certificates(features: readonly Feature[]): Permission[] {
   return [

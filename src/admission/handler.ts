@@ -20,6 +20,11 @@ export interface HandlerOptions {
   readonly converter: Converter;
   readonly context: AdmissionContext;
   readonly metrics: AdmissionMetrics;
+  /**
+   * What reviews wait for: the caches they read from. A review of a world that is not yet known would let pass what it should refuse.
+   * Undefined from then on. Conversion does not wait, since filling the caches may need it.
+   */
+  readonly unready?: () => Promise<void> | undefined;
 }
 
 export type Handler = (request: Request) => Response | Promise<Response>;
@@ -36,7 +41,10 @@ export function createHandler(options: HandlerOptions): Handler {
   const others = otherPaths(options);
   return (request) => {
     const endpoint = endpoints.get(pathOf(request.url));
-    return endpoint === undefined ? others.fetch(request) : admit(endpoint, request, contexts, options.env);
+    if (endpoint === undefined) return others.fetch(request);
+    const waiting = options.unready?.();
+    const run = () => admit(endpoint, request, contexts, options.env);
+    return waiting === undefined ? run() : waiting.then(run);
   };
 }
 

@@ -38,6 +38,8 @@ export interface AdmissionOptions {
   readonly serve: Serve;
   readonly steer?: Steer;
   readonly fetch: Fetch;
+  /** See `HandlerOptions.unready`. */
+  readonly unready?: () => Promise<void> | undefined;
   /** Directory of protection.log. */
   readonly protectionLogPath: string;
 }
@@ -78,7 +80,7 @@ export function startAdmission(options: AdmissionOptions): Admission {
     serve: options.serve,
     steer: options.steer,
     port: at.port,
-    handler: createHandler({ env, webhooks, converter: converterFor(options.kinds), context, metrics }),
+    handler: createHandler({ env, webhooks, converter: converterFor(options.kinds), context, metrics, unready: options.unready }),
     bodyBytesMax: bodyLimits.conversionBytesMax,
   });
   const controller = webhookController({

@@ -3,13 +3,7 @@
  * who needs whom; what does not depend on each other happens at once.
  */
 import { hostname } from "node:os";
-import { converterFor } from "../admission/convert.ts";
-import { bodyLimits, createHandler } from "../admission/handler.ts";
-import { protectionLog, refusalRecorder } from "../admission/protection-log.ts";
-import { readinessCheck } from "../admission/readiness.ts";
-import { createAdmissionServer } from "../admission/server.ts";
-import type { AdmissionContext, Webhook } from "../admission/webhook.ts";
-import { webhookController } from "../admission/webhook-controller.ts";
+import { type Admission, startAdmission } from "../admission/index.ts";
 import type { Settings } from "../api/settings.ts";
 import { metrics as metricNames } from "../engine/metrics-names.ts";
 import { Runner } from "../engine/runner.ts";
@@ -29,10 +23,13 @@ import { atLeast } from "../kube/version.ts";
 import { parseAddress } from "../process/address.ts";
 import { type Check, type Listener, listen } from "../process/endpoints.ts";
 import { ProcessMetrics } from "../process/metrics.ts";
+import { versionInfo } from "../process/version.ts";
+import { openRecord } from "../record/index.ts";
+import { Caches } from "./caches.ts";
+import { metadataWatches } from "./metadata-watches.ts";
 import type { ManagerOptions } from "./options.ts";
-import { cachePort, metadataWatches } from "./ports.ts";
 import { ServedKinds } from "./served.ts";
-import { allWebhooks, handledPaths } from "./webhooks.ts";
+import { recordPath } from "./state-dir.ts";
 
 const controllersDrainMsMax = 30_000;
 
@@ -73,35 +70,22 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
   const metrics = new ProcessMetrics();
   const kube = await connect(env, options, metrics);
   const { client } = kube;
+  const record = openRecord(env, recordPath(flags["record-path"], process.env));
+  const caches = new Caches(env, kube.cache, record, client, `${flags.namespace} ${versionInfo.version}`);
   const [served, settings] = await learnServer(env, kube, options);
   const events = EventRecorder.create(env, client, "kruise-manager", hostname());
 
-  const protection = protectionLog(flags["protection-log-path"], env.log);
-  const context: AdmissionContext = {
-    read: kube.read,
-    settings,
-    write: client,
-    log: env.log,
-    nowMs: () => env.nowMs(),
-    random: () => env.random(),
-    emit: (on, type, reason, message) => events.record(on, { type, reason, message }),
-    refused: refusalRecorder(protection, metrics),
-  };
-  const webhooks = allWebhooks(features, options.installNamespace);
-  const port = servedWebhooks(env, options, { kube, context, webhooks, settings, served, metrics });
-  port.controller.start();
-
-  const listeners = openEndpoints(options, metrics, () => port.problem());
-  ensureAll(
-    kube,
-    served,
-    features.flatMap((feature) => feature.reads ?? []),
-  );
+  const reads = features.flatMap((feature) => feature.reads ?? []);
+  const admission = serveAdmission(env, options, { kube, caches, settings, served, metrics, events, reads });
+  const listeners = openEndpoints(options, metrics, async () => {
+    const ready = await admission.ready();
+    return ready.ok ? undefined : ready.message;
+  });
 
   const timeoutMs = flags["webhook-initialize-timeout"];
-  const initialized = await Promise.race([port.controller.initialized.then(() => true), sleep(env, timeoutMs).then(() => false)]);
+  const initialized = await Promise.race([admission.initialized.then(() => true), sleep(env, timeoutMs).then(() => false)]);
   if (!initialized && !env.stopped.aborted)
-    throw new Fatal(`webhooks were not set up within ${timeoutMs / 1000} s: ${port.controller.lastError ?? "no attempt has ended"}`);
+    throw new Fatal(`webhooks were not set up within ${timeoutMs / 1000} s: ${admission.lastError ?? "no attempt has ended"}`);
 
   const runner = new Runner(
     env,
@@ -109,9 +93,10 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
       read: kube.read,
       write: client,
       writerOf: (controller) => client.as(`kruise-manager/${controller.name}`),
-      cache: cachePort(kube.cache),
+      cache: caches,
       events: { emit: (on, { component, ...text }) => events.as(component).record(on, text) },
       served,
+      history: record.history,
     },
     {
       settings,
@@ -130,9 +115,8 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
   );
   const lead = () => {
     metrics.set(metricNames.managerIsLeader, {}, 1);
-    runner
-      .start(features.flatMap((feature) => feature.controllers ?? []))
-      .catch((error) => fatal(`controllers could not start: ${String(error)}`));
+    const controllers = features.flatMap((feature) => feature.controllers ?? []);
+    runner.start(controllers).catch((error) => fatal(`controllers could not start: ${String(error)}`));
   };
   const election = flags["enable-leader-election"] ? elect(env, options, kube, { events, metrics, lead, fatal }) : undefined;
   if (!election) lead();
@@ -142,7 +126,7 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
       if (!(await runner.stop(controllersDrainMsMax)))
         env.log.warn({ limitMs: controllersDrainMsMax }, "work in progress did not end in time");
       await election?.release();
-      await Promise.all([port.server.stop(), events.flush(), protection.flushed(), ...listeners.map((listener) => listener.stop())]);
+      await Promise.all([admission.stop(), events.flush(), record.close(), ...listeners.map((listener) => listener.stop())]);
     },
   };
 }
@@ -183,49 +167,58 @@ async function learnServer(env: Env, kube: Kube, options: ManagerOptions): Promi
   ];
 }
 
-interface WebhookParts {
+interface AdmissionParts {
   readonly kube: Kube;
-  readonly context: AdmissionContext;
-  readonly webhooks: readonly Webhook[];
+  readonly caches: Caches;
   readonly settings: Settings;
   readonly served: ServedKinds;
   readonly metrics: ProcessMetrics;
+  readonly events: EventRecorder;
+  readonly reads: readonly Kind[];
 }
 
 /** The webhook port of this replica, and what keeps the way to it open. */
-function servedWebhooks(env: Env, options: ManagerOptions, parts: WebhookParts) {
-  const { kube, context, webhooks, settings, served, metrics } = parts;
-  const definitions = features.flatMap((feature) => feature.kinds ?? []);
-  const handler = createHandler({ env, webhooks, converter: converterFor(definitions), context, metrics });
-  const { port, host, certDir } = options.webhook;
-  const server = createAdmissionServer({ env, serve, steer: steerConnections, port, handler, bodyBytesMax: bodyLimits.conversionBytesMax });
-  const controller = webhookController({
+function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts): Admission {
+  const { kube, caches, settings, served, metrics, events, reads } = parts;
+  const ensure = () => {
+    for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
+  };
+  ensure();
+  let filling: Promise<void> | undefined = caches
+    .settled(
+      reads.filter((kind) => served.serves(kind)),
+      options.flags["controller-cache-sync-timeout"],
+    )
+    .then(() => {
+      filling = undefined;
+    });
+  const admission = startAdmission({
     env,
-    live: kube.client,
+    settings,
+    webhookSettings: options.webhook,
+    webhooks: features.flatMap((feature) => feature.webhooks ?? []),
+    podMutations: features.flatMap((feature) => feature.podMutations ?? []),
+    podGuards: features.flatMap((feature) => feature.podGuards ?? []),
+    kinds: features.flatMap((feature) => feature.kinds ?? []),
+    read: kube.read,
     write: kube.client.as("kruise-manager/webhook-controller"),
     subscribe: metadataWatches(env, kube.transport.as("kruise-manager/webhook-controller"), (kind) => {
       if (kind.plural === "customresourcedefinitions") served.refresh();
     }),
-    settings: options.webhook,
-    kinds: definitions,
-    handledPaths: () => handledPaths(webhooks, settings),
-    install: ({ certificate, key }) => server.use({ certificate, key }),
-    emit: context.emit,
+    emit: (on, type, reason, message) => events.record(on, { type, reason, message }),
     metrics,
+    serve,
+    steer: steerConnections,
+    fetch: httpFetch,
+    unready: () => filling,
+    protectionLogPath: options.flags["protection-log-path"],
   });
   // A kind that appears or goes may open or close a path.
-  served.changed(() => controller.wake());
-  const answers = readinessCheck({ env, fetch: httpFetch, port, certDir, host });
-  return {
-    server,
-    controller,
-    /** Why this replica is not ready for requests; undefined when it is. */
-    async problem(): Promise<string | undefined> {
-      if (!controller.isInitialized) return controller.lastError ?? "the webhook controller has not succeeded yet";
-      const answer = await answers();
-      return answer.ok ? undefined : answer.message;
-    },
-  };
+  served.changed(() => {
+    ensure();
+    admission.wake();
+  });
+  return admission;
 }
 
 function openEndpoints(options: ManagerOptions, metrics: ProcessMetrics, webhookReady: Check): Listener[] {
@@ -245,15 +238,6 @@ function openEndpoints(options: ManagerOptions, metrics: ProcessMetrics, webhook
     throw new Fatal(error instanceof Error ? error.message : String(error));
   }
   return listeners;
-}
-
-/** Kinds that no CRD gives us are not watched; they are when they appear. */
-function ensureAll(kube: Kube, served: ServedKinds, kinds: readonly Kind[]): void {
-  const ensure = () => {
-    for (const kind of kinds) if (served.serves(kind)) kube.cache.ensure(kind);
-  };
-  ensure();
-  served.changed(ensure);
 }
 
 interface ElectionParts {

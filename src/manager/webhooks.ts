@@ -1,7 +1,6 @@
-/** Everything that is answered on the webhook port, gathered from the features. */
+/** Everything that is answered on the webhook port, for the generated configurations. */
 import { podWebhooks } from "../admission/pod.ts";
 import type { Webhook } from "../admission/webhook.ts";
-import type { Settings } from "../api/settings.ts";
 import type { Feature } from "../features/feature.ts";
 
 /** All webhooks, active or not: the generated configurations list them all. */
@@ -12,10 +11,4 @@ export function allWebhooks(features: readonly Feature[], installNamespace: stri
     installNamespace,
   });
   return [...pods, ...features.flatMap((feature) => feature.webhooks ?? [])];
-}
-
-/** Paths and aliases that have a handler now; entries of the configurations with other paths are left out. */
-export function handledPaths(webhooks: readonly Webhook[], settings: Settings): ReadonlySet<string> {
-  const active = webhooks.filter((webhook) => webhook.active?.(settings) ?? true);
-  return new Set(active.flatMap(({ path, aliases = [] }) => [path, ...aliases]));
 }

@@ -1,0 +1,82 @@
+/**
+ * The watch cache of the manager, taken up from the record where it left off: a restart then resumes its watches instead of listing the
+ * world again.
+ */
+import type { CachePort } from "../engine/ports.ts";
+import type { Env } from "../env/env.ts";
+import type { WatchCache } from "../kube/cache/watch-cache.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { type Kind, resourceName } from "../kube/kind.ts";
+import { configMaps, namespaces, secrets } from "../kube/kinds.ts";
+import type { Record as LocalRecord } from "../record/index.ts";
+
+/** What people trust the API server with stays there. */
+const neverRecorded: ReadonlySet<string> = new Set([resourceName(secrets), resourceName(configMaps)]);
+
+export class Caches implements CachePort {
+  readonly #env: Env;
+  readonly #cache: WatchCache;
+  readonly #record: LocalRecord;
+  /** Whether snapshots belong to this cluster; they are of no use before that is known. */
+  readonly #source: Promise<boolean>;
+  readonly #ensured = new Map<string, Promise<void>>();
+
+  /** @param scope what else makes a snapshot right or wrong: the namespace the cache is held to, the version of the program */
+  constructor(env: Env, cache: WatchCache, record: LocalRecord, client: KubeClient, scope: string) {
+    this.#env = env;
+    this.#cache = cache;
+    this.#record = record;
+    this.#source = record.place.in === "file" ? this.#identify(client, scope) : Promise.resolve(false);
+  }
+
+  ensure(kind: Kind): void {
+    const name = resourceName(kind);
+    if (!this.#ensured.has(name)) this.#ensured.set(name, this.#begin(kind, name));
+  }
+
+  async synced(kind: Kind): Promise<void> {
+    await this.#ensured.get(resourceName(kind));
+    if (this.#cache.synced([kind])) return;
+    await new Promise<void>((resolve) => {
+      const stop = this.#cache.onState(() => {
+        if (!this.#cache.synced([kind])) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves when each kind is in sync. A kind that is not served is waited for no longer than `limitMs`. */
+  async settled(kinds: readonly Kind[], limitMs: number): Promise<void> {
+    await Promise.all(kinds.map((kind) => this.#ensured.get(resourceName(kind))));
+    await this.#cache.whenSettled(kinds, limitMs);
+  }
+
+  holds(kind: Kind): boolean {
+    return this.#cache.has(kind) && this.#cache.synced([kind]);
+  }
+
+  subscribe: CachePort["subscribe"] = (kind, handler) => this.#cache.subscribe(kind, handler);
+  put: CachePort["put"] = (kind, object) => this.#cache.put(kind, object);
+  remove: CachePort["remove"] = (kind, { namespace, name, uid }) => this.#cache.remove({ of: kind, namespace, name, uid });
+
+  async #begin(kind: Kind, name: string): Promise<void> {
+    const recorded = !neverRecorded.has(name) && (await this.#source);
+    try {
+      const known = recorded ? await this.#record.snapshots.load(kind) : undefined;
+      if (known) await this.#cache.restore(kind, known);
+    } catch (error) {
+      this.#env.log.warn({ resource: name, error: String(error) }, "what the record knows is of no use; listing instead");
+    }
+    this.#cache.ensure(kind);
+    if (recorded) this.#record.snapshots.follow(kind, this.#cache);
+  }
+
+  /** A cluster is known by the uid of its oldest namespace. */
+  async #identify(client: KubeClient, scope: string): Promise<boolean> {
+    const answer = await client.get(namespaces, { namespace: "", name: "kube-system" });
+    if (!answer.ok) return false;
+    this.#record.snapshots.useSource(`${answer.object.metadata.uid} ${scope}`);
+    return true;
+  }
+}
