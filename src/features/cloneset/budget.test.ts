@@ -247,7 +247,7 @@ function everyoneMovesOrIsToldWhy(world: World, actions: readonly Action[], told
     // While pods come back from their deletion nothing else is scaled.
     if (revived && (member.specifiedDelete || member.preparingDelete)) continue;
     if (!acted.has(member.name) && !told.includes(member.name))
-      throw new Error(`${member.name} neither moves nor is told why: ${JSON.stringify(member)}`);
+      throw new Error(`${member.name} neither moves nor is told why: ${JSON.stringify(member.facts)}`);
   }
 }
 

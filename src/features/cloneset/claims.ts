@@ -5,7 +5,8 @@ import { type Action, change, create, remove } from "../../engine/plan.ts";
 import type { Draft } from "../../kube/access.ts";
 import { refOf } from "../../kube/kind.ts";
 import { persistentVolumeClaims } from "../../kube/kinds.ts";
-import type { OwnerReference, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod, Volume } from "../../kube/types.ts";
+import type { OwnerReference, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod } from "../../kube/types.ts";
+import { claimName } from "../../workload/claims.ts";
 import { factsOf } from "./facts.ts";
 import { ownerReferenceTo } from "./owner.ts";
 import type { World } from "./world.ts";
@@ -28,21 +29,6 @@ export function claimsByInstance(
 
 const claimTemplates = (cloneSet: Readonly<CloneSet>): readonly PersistentVolumeClaimTemplate[] => cloneSet.spec.volumeClaimTemplates ?? [];
 
-const claimName = (template: PersistentVolumeClaimTemplate, cloneSet: Readonly<CloneSet>, id: string): string =>
-  `${template.metadata?.name ?? ""}-${cloneSet.metadata.name}-${id}`;
-
-/** One volume for each claim template, in their order, before all other volumes of the template that have other names. */
-export function volumesWithClaims(volumes: readonly Volume[], cloneSet: Readonly<CloneSet>, id: string): readonly Volume[] {
-  const templates = claimTemplates(cloneSet);
-  if (templates.length === 0) return volumes;
-  const claimed = templates.map((template) => ({
-    name: template.metadata?.name ?? "",
-    persistentVolumeClaim: { claimName: claimName(template, cloneSet, id), readOnly: false },
-  }));
-  const names = new Set(claimed.map((volume) => volume.name));
-  return [...claimed, ...volumes.filter((volume) => !names.has(volume.name))];
-}
-
 /** Creates the claims that the pod of this id needs and that are not there yet. */
 export function createClaims(
   cloneSet: Readonly<CloneSet>,
@@ -50,7 +36,7 @@ export function createClaims(
   existing: readonly Readonly<PersistentVolumeClaim>[],
 ): readonly Action[] {
   return claimTemplates(cloneSet)
-    .filter((template) => !existing.some((claim) => claim.metadata.name === claimName(template, cloneSet, id)))
+    .filter((template) => !existing.some((claim) => claim.metadata.name === claimName(template, cloneSet.metadata.name, id)))
     .map((template) => {
       const object = newClaim(template, cloneSet, id);
       return create({
@@ -67,7 +53,7 @@ function newClaim(template: PersistentVolumeClaimTemplate, cloneSet: Readonly<Cl
     apiVersion: "v1",
     kind: "PersistentVolumeClaim",
     metadata: {
-      name: claimName(template, cloneSet, id),
+      name: claimName(template, cloneSet.metadata.name, id),
       namespace: cloneSet.metadata.namespace,
       labels: { ...template.metadata?.labels, ...cloneSet.spec.selector.matchLabels, [label.cloneSetInstanceId]: id },
       ...(template.metadata?.annotations ? { annotations: template.metadata.annotations } : {}),

@@ -4,10 +4,10 @@ import { label, lifecycleState } from "../../api/names.ts";
 import type { Settings } from "../../api/settings.ts";
 import type { Draft } from "../../kube/access.ts";
 import type { Pod, PodTemplateSpec } from "../../kube/types.ts";
+import { claimName, volumesWithClaims } from "../../workload/claims.ts";
 import { withInPlaceReadinessGate } from "../../workload/inplace/index.ts";
 import { stateMetadata } from "../../workload/lifecycle/index.ts";
 import { cloneSetRevisionLabels } from "../../workload/revision/index.ts";
-import { volumesWithClaims } from "./claims.ts";
 import { ownerReferenceTo } from "./owner.ts";
 
 export interface NewPod {
@@ -26,7 +26,10 @@ export const podName = (cloneSet: Readonly<CloneSet>, id: string): string => `${
 export function newPod({ cloneSet, settings, template, revision, id, nowMs }: NewPod): Draft<Pod> {
   const state = stateMetadata(lifecycleState.preparingNormal, nowMs);
   const { labels, annotations, finalizers } = template.metadata ?? {};
-  const volumes = volumesWithClaims(template.spec.volumes ?? [], cloneSet, id);
+  const { name } = cloneSet.metadata;
+  const volumes = volumesWithClaims(template.spec.volumes ?? [], cloneSet.spec.volumeClaimTemplates ?? [], (claim) =>
+    claimName(claim, name, id),
+  );
   return {
     apiVersion: "v1",
     kind: "Pod",

@@ -54,20 +54,23 @@ const verbs: Readonly<Record<string, string>> = {
   "forget-deleted-pods": "remove names that are gone from podsToDelete of CloneSet",
 };
 
-/** New pods have no names before they are created: they are counted. */
+/** In the order of the plan. New pods have no names before they are created: they are counted. */
 function nextLines(actions: readonly Action[]): readonly string[] {
-  const lines: string[] = [];
-  const created = new Map<string, number>();
+  const lines = new Map<string, number>();
   for (const action of actions) {
     const verb = /^[a-z-]+/.exec(action.id)?.[0] ?? "";
-    if (action.do === "create" && verb !== "revision") {
-      const what = verb === "create" ? `pods of revision ${action.move?.revision ?? ""}` : "claims for them";
-      created.set(what, (created.get(what) ?? 0) + 1);
-      continue;
-    }
-    const name = action.do === "create" ? (action.object.metadata.name ?? "") : action.on.name;
-    const isOldRevision = action.do === "delete" && action.on.of.kind === controllerRevisions.kind;
-    lines.push(isOldRevision ? `delete revision ${name}, which no pod runs` : `${verbs[verb] ?? verb} ${name}`);
+    const line = action.do === "create" && verb !== "revision" ? creationOf(action, verb) : lineOf(action, verb);
+    lines.set(line, (lines.get(line) ?? 0) + 1);
   }
-  return [...[...created].map(([what, count]) => `create ${count} ${what}`), ...lines];
+  return [...lines].map(([line, count]) => line.replace("#", String(count)));
+}
+
+function creationOf(action: Action, verb: string): string {
+  return verb === "create" ? `create # pods of revision ${action.move?.revision ?? ""}` : "create # claims for them";
+}
+
+function lineOf(action: Action, verb: string): string {
+  const name = action.do === "create" ? (action.object.metadata.name ?? "") : action.on.name;
+  const isOldRevision = action.do === "delete" && action.on.of.kind === controllerRevisions.kind;
+  return isOldRevision ? `delete revision ${name}, which no pod runs` : `${verbs[verb] ?? verb} ${name}`;
 }

@@ -46,7 +46,7 @@ export function plan(observed: Observed, nowMs: number): Plan<CloneSetStatus> {
     actions,
     status,
     reasons: [...scale.reasons, ...moves.reasons, ...refresh.reasons],
-    events: scale.events,
+    events: [...scale.events, ...refresh.events],
     landed: (on, revision) => {
       const member = byName.get(on);
       return member?.available === true && matchesRevision(member.facts.revision, revision);
@@ -72,15 +72,18 @@ function isAtTarget({ limits, strategy }: World, isMoving: ReadonlySet<Member>, 
 }
 
 /** Pods that no longer match go their own way, and take their claims along. */
-function releases({ strangers, observed }: World): readonly Action[] {
+function releases({ members, strangers, observed }: World): readonly Action[] {
   if (strangers.length === 0) return [];
   const { cloneSet } = observed;
   const selector = matcherFor(cloneSet);
-  const byId = claimsByInstance(observed.claims);
-  return strangers.flatMap((pod) => [
-    releasePod(pod, cloneSet.metadata.uid, selector),
-    ...(byId.get(factsOf(pod).instanceId) ?? []).map((claim) => giveClaim(claim, pod, cloneSet.metadata.uid)),
-  ]);
+  const byId = new Map(claimsByInstance(observed.claims));
+  for (const member of members) byId.delete(member.facts.instanceId);
+  return strangers.flatMap((pod) => {
+    const id = factsOf(pod).instanceId;
+    const claims = byId.get(id) ?? [];
+    byId.delete(id);
+    return [releasePod(pod, cloneSet.metadata.uid, selector), ...claims.map((claim) => giveClaim(claim, pod, cloneSet.metadata.uid))];
+  });
 }
 
 /** Names in podsToDelete whose pods are gone leave the list; names that were added meanwhile stay. */

@@ -1,15 +1,15 @@
 /** What every pod gets at every round, paused or not: the end of its grace period, its next batch, its way back into service, its next state. */
 import { label, lifecycleState } from "../../api/names.ts";
-import { type Action, change, type Reason, type Step } from "../../engine/plan.ts";
+import { type Action, change, type EventDraft, type Reason, type Step } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
-import { formatTime } from "../../kube/time.ts";
+import { formatTime, parseTime } from "../../kube/time.ts";
 import type { Pod } from "../../kube/types.ts";
-import { isUpdateCompleted, planRefresh as planPodRefresh } from "../../workload/inplace/index.ts";
+import { isUpdateCompleted, planRefresh as planPodRefresh, readState, stateText } from "../../workload/inplace/index.ts";
 import { advance } from "../../workload/lifecycle/index.ts";
 import { shortHash } from "../../workload/revision/index.ts";
 import { availableAtMs } from "./facts.ts";
-import { hookText, reason } from "./reasons.ts";
+import { hookText, reason, reasonText } from "./reasons.ts";
 import type { Member, World } from "./world.ts";
 
 export interface RefreshPlan {
@@ -17,6 +17,8 @@ export interface RefreshPlan {
   readonly reasons: readonly Reason[];
   /** Members that this plan refreshes: nothing else happens to them in it. */
   readonly refreshing: ReadonlySet<Member>;
+  /** In-place updates that their nodes do not carry out. */
+  readonly events: readonly EventDraft[];
   /** What cannot be refreshed, for the condition. */
   readonly problems: readonly string[];
   readonly requeueAfterMs?: number;
@@ -30,11 +32,13 @@ export function planRefresh(world: World, busy: ReadonlySet<Member>, isAtTarget:
   const actions: Action[] = [];
   const reasons: Reason[] = [];
   const problems: string[] = [];
+  const events: EventDraft[] = [];
   const refreshing = new Set<Member>();
   let requeueAfterMs: number | undefined;
   for (const member of world.members) {
     if (busy.has(member)) continue;
-    const { steps, delayMs, problem, told } = refreshOf(world, member, isAtTarget);
+    const { steps, delayMs, problem, told, event } = refreshOf(world, member, isAtTarget);
+    if (event !== undefined) events.push(event);
     if (delayMs !== undefined) requeueAfterMs = Math.min(requeueAfterMs ?? delayMs, delayMs);
     if (problem !== undefined) problems.push(problem);
     if (told !== undefined) reasons.push(told);
@@ -42,7 +46,7 @@ export function planRefresh(world: World, busy: ReadonlySet<Member>, isAtTarget:
     refreshing.add(member);
     actions.push(change<Pod>({ id: `refresh:${member.name}`, on: refOf(pods, member.pod), steps }));
   }
-  return { actions, reasons, refreshing, problems, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
+  return { actions, reasons, events, refreshing, problems, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
 }
 
 interface MemberRefresh {
@@ -50,6 +54,7 @@ interface MemberRefresh {
   readonly delayMs?: number;
   readonly problem?: string;
   readonly told?: Reason;
+  readonly event?: EventDraft;
 }
 
 function refreshOf(world: World, member: Member, isAtTarget: (member: Member) => boolean): MemberRefresh {
@@ -70,8 +75,23 @@ function refreshOf(world: World, member: Member, isAtTarget: (member: Member) =>
   );
   const steps = [...own, ...(move?.steps ?? []), ...hashLabelSteps(pod, facts.revision)];
   const availability = availabilityOf(world, member);
-  const told = why === undefined ? availability.told : { on: name, code: why.code, figures: why.figures };
-  return { steps, delayMs: delayMs ?? availability.delayMs, told };
+  if (why === undefined) return { steps, delayMs: delayMs ?? availability.delayMs, told: availability.told };
+  const told: Reason = { on: name, code: why.code, figures: why.figures };
+  const stuck = stuckOn(pod, told, nowMs);
+  return { steps, delayMs: delayMs ?? stuck.delayMs, told, event: stuck.event };
+}
+
+const envPatienceMs = 5 * 60_000; // ms; a node agent restarts containers within seconds
+
+/** What only somebody can heal is told to the workload: a resize that does not fit, an environment that no node agent renews. */
+function stuckOn(pod: Readonly<Pod>, told: Reason, nowMs: number): Pick<MemberRefresh, "delayMs" | "event"> {
+  const warning = (reason: string): EventDraft => ({ type: "Warning", reason, message: `pod ${pod.metadata.name}: ${reasonText(told)}` });
+  if (told.code === "ResizeDeferred" || told.code === "ResizeInfeasible") return { event: warning(told.code) };
+  if (told.code !== "WaitingForContainerEnv") return {};
+  const startedMs = parseTime(readState(stateText(pod) ?? "")?.updateTimestamp);
+  if (startedMs === undefined) return {};
+  const leftMs = startedMs + envPatienceMs - nowMs;
+  return leftMs > 0 ? { delayMs: leftMs } : { event: warning("InPlaceUpdateStuck") };
 }
 
 /** Pods made before this label existed get it from the other. */

@@ -189,14 +189,23 @@ function planDeletions(
   }
   if (going.length === 0) return { actions: [], reasons, leaving: nobody, busy: nobody };
   const byId = claimsByInstance(world.observed.claims);
+  const sharing = countBy(members, (member) => member.facts.instanceId);
   const actions: Action[] = [];
   const busy = new Set<Member>();
   for (const member of going) {
-    const own = deletePod(world, member, byId.get(member.facts.instanceId) ?? [], reasons);
+    const id = member.facts.instanceId;
+    // A label copied by hand makes two pods share an id: what one of them leaves may be the other's.
+    const own = deletePod(world, member, sharing.get(id) === 1 ? (byId.get(id) ?? []) : [], reasons);
     if (own.length > 0) busy.add(member);
     actions.push(...own);
   }
   return { actions, reasons, leaving: new Set(going), busy };
+}
+
+function countBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
+  return counts;
 }
 
 /** First those whose deletion takes nothing, then ready ones that nobody counts on yet. */

@@ -47,7 +47,7 @@ export function chooseMovers(world: World, scale: ScalePlan): Movers {
   );
   const chosen = ranked.slice(0, Math.max(Math.abs(count) - replacedCount, 0)).map((pod) => byPod.get(pod) as Member);
   const isChosen = new Set(chosen);
-  return { count, chosen, others: count > 0 ? unmarked.filter((member) => !isChosen.has(member)) : [] };
+  return { count, chosen, others: unmarked.filter((member) => !isChosen.has(member)) };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A world of pods for tests: carries out plans as the server would, and plays kubelet. No time passes but what the test lets pass. */
-import type { CloneSet } from "../../../api/cloneset.ts";
+import type { CloneSet, CloneSetRollingUpdate } from "../../../api/cloneset.ts";
 import { cloneSets } from "../../../api/cloneset.ts";
 import { type GateName, gatesWith } from "../../../api/gates.ts";
 import { label } from "../../../api/names.ts";
@@ -339,3 +339,24 @@ function merged(target: unknown, patch: unknown, key = ""): unknown {
 }
 
 export const isMarked = (pod: Pod): boolean => pod.metadata.labels?.[label.specifiedDelete] !== undefined;
+
+// ---- for short tests
+
+export const rolling = (rollingUpdate: CloneSetRollingUpdate) => ({ updateStrategy: { type: "RollingUpdate", rollingUpdate } });
+export const podsOf = (world: World) => [...world.pods.values()].filter((pod) => pod.metadata.deletionTimestamp === undefined);
+export const imagesOf = (world: World) =>
+  podsOf(world)
+    .map((pod) => pod.spec.containers[0]?.image ?? "")
+    .sort();
+export const countOf = (world: World, image: string) => imagesOf(world).filter((candidate) => candidate === image).length;
+export const stateOf = (pod: Pod | undefined) => pod?.metadata.labels?.[label.lifecycleState];
+export const firstPod = (world: World) => [...world.pods.keys()].sort()[0] ?? "";
+export const idsOf = (world: World) => world.plan().actions.map(({ id }) => id);
+export const codesOf = (world: World) => (world.plan().reasons ?? []).map(({ code }) => code);
+
+/** A world that has come to rest. */
+export function settled(spec: Parameters<typeof cloneSetWith>[0], gates: Parameters<typeof settingsWith>[0] = {}): World {
+  const world = new World(cloneSetWith(spec), settingsWith(gates));
+  world.settle();
+  return world;
+}
