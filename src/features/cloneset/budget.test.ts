@@ -233,9 +233,9 @@ describe("budgets", () => {
         world.accepts = () => true;
         restsAsAsked(world, spec);
       }),
-      { numRuns: 800 },
+      { numRuns: 500 },
     );
-  });
+  }, 60_000);
 });
 
 function everyoneMovesOrIsToldWhy(world: World, actions: readonly Action[], told: readonly string[]): void {
