@@ -7,14 +7,7 @@ import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import type { Env } from "../env/env.ts";
 import type { ClientTls } from "../env/network.ts";
-import {
-  type ChosenContext,
-  type ClusterEntry,
-  type ConfigOverrides,
-  chooseContext,
-  mergeKubeconfigs,
-  type UserEntry,
-} from "./kubeconfig.ts";
+import type { ChosenContext, ClusterEntry, ConfigOverrides, UserEntry } from "./kubeconfig.ts";
 
 /** What goes with each request. The same object as long as nothing changed. */
 export interface Auth {
@@ -77,6 +70,8 @@ async function fromKubeconfig(
   const present = paths.filter((path) => existsSync(path));
   if (present.length === 0 && (mustExist || sources.server === undefined))
     return { ok: false, message: `kubeconfig not found: ${paths.join(", ")}` };
+  // Loaded late: in a cluster nobody pays for the YAML reader.
+  const { chooseContext, mergeKubeconfigs } = await import("./kubeconfig.ts");
   const config = mergeKubeconfigs(present.map((path) => ({ path: resolve(path), text: readFileSync(path, "utf8") })));
   const chosen = chooseContext(config, sources);
   if (!chosen.ok) return { ok: false, message: `${paths.join(", ")}: ${chosen.message}` };
