@@ -427,7 +427,7 @@ test("any plan under any faults: every action has an outcome, order is kept, slo
     }),
     { numRuns: 150 },
   );
-});
+}, 60_000);
 
 test("writes on their way never exceed the slots", async () => {
   const env = new FakeEnv();

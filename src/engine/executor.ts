@@ -31,6 +31,8 @@ export interface ActContext {
   readonly lane: string;
   /** Made only when there is something to say. */
   readonly log: () => Logger;
+  /** Called with each outcome as soon as it is known. */
+  readonly settled?: (outcome: Outcome) => void;
   /** Called for each write that may or may not have happened, before its outcome is returned. */
   readonly unclear: (write: Unclear) => void;
 }
@@ -62,6 +64,7 @@ export class KubeExecutor implements Executor {
       outcomes[index] = outcome;
       const isDone = outcome.result === "done";
       gates.get(outcome.action.id)?.open(isDone);
+      context.settled?.(outcome);
       return isDone;
     };
     const perform = async (index: number): Promise<boolean> => {

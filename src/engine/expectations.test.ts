@@ -200,4 +200,4 @@ test("every doubt ends within the limits, its key is woken once for all of them,
     }),
     { numRuns: 100 },
   );
-});
+}, 60_000);

@@ -14,6 +14,9 @@ export const engineLimits = {
   failedKeptMax: 16,
   /** ms; the ration never holds a key longer. */
   rationMsMax: 2_000,
+  /** Rounds of one key that write: beyond the burst something undoes what we do, and neither of us should wear the server out. */
+  actsPerSecond: 10,
+  actsBurst: 100,
   /** Keys changed by their users go first, but after so many of them one other key has its turn. */
   freshInARowMax: 16,
   /** ms of planning before the event loop gets its turn. */

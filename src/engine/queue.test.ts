@@ -167,6 +167,23 @@ describe("ration", () => {
   });
 });
 
+test("a key that writes for ever is slowed down, one that rests now and then is not", async () => {
+  const { env, queue, ran } = tryOut({ workMs: 0, end: () => ({ next: "done", acted: true }) });
+  for (let round = 0; round < 3_000; round += 1) {
+    queue.add(key("web"));
+    await env.advance(10);
+  }
+  expect(ran.length).toBeGreaterThan(350);
+  expect(ran.length).toBeLessThan(450);
+  await env.advance(60_000);
+  const before = ran.length;
+  for (let round = 0; round < 50; round += 1) {
+    queue.add(key("web"));
+    await env.advance(10);
+  }
+  expect(ran.length - before).toBe(50);
+});
+
 test("what is gone is forgotten", async () => {
   const { env, queue } = tryOut({ end: (name) => ({ next: name === "gone" ? "gone" : "done" }) });
   queue.add(key("gone"));
@@ -276,4 +293,4 @@ test("never two workers on one key, never more than there are, and nothing is lo
     }),
     { numRuns: 200 },
   );
-});
+}, 60_000);

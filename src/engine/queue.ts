@@ -30,6 +30,8 @@ export interface Worked {
   /** When the plan was made (monotonic), and the ms of computing it took: for the ration. */
   readonly plannedAtMs?: number;
   readonly costMs?: number;
+  /** Something was written. A key that never stops writing (somebody undoes it each time) is slowed down. */
+  readonly acted?: boolean;
 }
 
 export interface QueueOptions {
@@ -62,6 +64,7 @@ interface Entry {
   notBeforeMs: number;
   /** A failing key: noise does not wake it before this. */
   quietUntilMs: number;
+  acts: TokenBucket | undefined;
 }
 
 export class WorkQueue {
@@ -158,6 +161,7 @@ export class WorkQueue {
       failures: 0,
       notBeforeMs: Number.NEGATIVE_INFINITY,
       quietUntilMs: Number.NEGATIVE_INFINITY,
+      acts: undefined,
     };
     this.#entries.set(text, entry);
     return entry;
@@ -260,6 +264,10 @@ export class WorkQueue {
     const factor = this.#options.rationFactor ?? engineLimits.rationFactor;
     if (worked.plannedAtMs !== undefined)
       entry.notBeforeMs = worked.plannedAtMs + Math.min(engineLimits.rationMsMax, (worked.costMs ?? 0) * factor);
+    if (worked.acted) {
+      entry.acts ??= new TokenBucket(engineLimits.actsPerSecond, engineLimits.actsBurst);
+      entry.notBeforeMs = Math.max(entry.notBeforeMs, nowMs + entry.acts.takeMs(nowMs));
+    }
     this.#settle(entry, worked);
     if (worked.afterMs !== undefined) this.#schedule(entry, nowMs + Math.max(0, worked.afterMs), "noise");
     const again = entry.again;

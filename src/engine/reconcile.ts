@@ -213,10 +213,10 @@ export class Reconciler {
       const outcomes = await executor.run(plan.actions, {
         lane: `${controller}|${id}`,
         log,
+        settled: (outcome) => this.#remember(owner, outcome),
         unclear: (write) => void expectations.open(write, { controller, owner, wake }),
       });
       for (const draft of tellings(outcomes)) this.#emit(subject, key, draft);
-      this.#remember(owner, outcomes);
       return outcomes;
     } finally {
       acting.timer?.();
@@ -224,15 +224,11 @@ export class Reconciler {
     }
   }
 
-  #remember(owner: Ref, outcomes: readonly Outcome[]): void {
+  #remember(owner: Ref, outcome: Outcome): void {
     const { history, env } = this.#deps;
-    if (history === undefined) return;
-    const atMs = env.nowMs();
-    for (const outcome of outcomes) {
-      const { move } = outcome.action;
-      if (move === undefined || outcome.result !== "done" || outcome.unchanged) continue;
-      history.moved({ owner, on: subjectOf(outcome.action), revision: move.revision, how: move.how, atMs });
-    }
+    const { move } = outcome.action;
+    if (history === undefined || move === undefined || outcome.result !== "done" || outcome.unchanged) return;
+    history.moved({ owner, on: subjectOf(outcome.action), revision: move.revision, how: move.how, atMs: env.nowMs() });
   }
 
   #armRefresh(key: Key, acting: Acting): void {
@@ -288,7 +284,7 @@ function settle(round: Round, { plan, startedAtMs, costMs }: Look, outcomes: rea
   if (plan.retry !== undefined) round.log().warn({}, plan.retry);
   const judged = verdict(outcomes, failures, plan.retry !== undefined);
   const afterMs = Math.min(plan.requeueAfterMs ?? Number.POSITIVE_INFINITY, judged.afterMs ?? Number.POSITIVE_INFINITY);
-  const worked = { plannedAtMs: startedAtMs, costMs, next: judged.next, quietMs: judged.quietMs };
+  const worked = { plannedAtMs: startedAtMs, costMs, next: judged.next, quietMs: judged.quietMs, acted: outcomes.length > 0 };
   return Number.isFinite(afterMs) ? { ...worked, afterMs } : worked;
 }
 

@@ -326,4 +326,4 @@ test("whatever the faults, once they end the world is as asked for, and nothing 
     ),
     { numRuns: 60 },
   );
-});
+}, 60_000);

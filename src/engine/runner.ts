@@ -46,6 +46,8 @@ export interface RunnerOptions {
   readonly cacheSyncTimeoutMs?: number;
   /** Every key is looked at again at this pace, event or not; 0 or absent: never. */
   readonly syncPeriodMs?: number;
+  /** Who carries out a controller's actions; default: writes to the API server, which `kube` does. */
+  readonly executorOf?: (controller: Controller, kube: Executor) => Executor;
   /** A controller that was to start later (its kind appeared) could not: the process should end. */
   readonly fatal?: (error: Error) => void;
 }
@@ -185,9 +187,11 @@ export class Runner {
     const { read, cache, events, history } = this.#ports;
     const write = this.#ports.writerOf?.(controller) ?? this.#ports.write;
     const shared = { env, read, cache, write, slots: this.#slots, locks: this.#locks };
-    const executor: Executor = new KubeExecutor({ ...shared, conditions: this.#conditions });
+    const kube = new KubeExecutor({ ...shared, conditions: this.#conditions });
+    const executor = this.#options.executorOf?.(controller, kube) ?? kube;
     const status = new StatusWriter({ ...shared, intervalMs: this.#options.statusIntervalMs }, controller.of, (key, failure) => {
-      env.log.warn({ controller: controller.name, namespace: key.namespace, name: key.name, why: failure.why }, failure.message);
+      if (failure.why !== "conflict")
+        env.log.warn({ controller: controller.name, namespace: key.namespace, name: key.name, why: failure.why }, failure.message);
       if (failure.why === "throttled") queue.addAfter(key, failure.retryAfterMs);
       else queue.retry(key);
     });

@@ -164,6 +164,20 @@ describe("writing", () => {
     expect(env.lines.some(({ level }) => level === "warn")).toBe(true);
   });
 
+  test("what somebody else left behind is removed, also when the last write did not know of it", async () => {
+    const { env, world, submit, status, key } = tryOut({ watchLagMs: 500 });
+    await env.advance(1_000);
+    world.edit<Herd>(herds, key, (herd) => {
+      herd.status = { message: "left behind" };
+    });
+    void submit({ ready: 1 });
+    await env.advance(1_000);
+    expect(status()).toEqual({ ready: 1, message: "left behind" });
+    void submit({ ready: 1 });
+    await env.advance(1_000);
+    expect(status()).toEqual({ ready: 1 });
+  });
+
   test("a flush writes what still waits", async () => {
     const { env, submit, status, writer } = tryOut();
     void submit({ ready: 1 });
@@ -207,10 +221,12 @@ describe("failures", () => {
     expect(failures).toEqual([throttled]);
   });
 
-  test.each(["conflict", "notFound"] as const)("%s: it is another object by now, which is no failure", async (why) => {
-    const { world, submit, failures } = tryOut();
-    world.fault = () => ({ ok: false, why, message: "" });
+  test("gone is no failure, a conflict is: it may be another object, or one in great demand", async () => {
+    const { world, submit } = tryOut();
+    world.fault = () => ({ ok: false, why: "notFound", message: "" });
     expect(await submit({ ready: 1 })).toBeUndefined();
-    expect(failures).toEqual([]);
+    const again = tryOut();
+    again.world.fault = () => ({ ok: false, why: "conflict", message: "modified" });
+    expect(await again.submit({ ready: 1 })).toMatchObject({ why: "conflict" });
   });
 });

@@ -4,7 +4,7 @@
  */
 import type { Cancel, Env } from "../env/env.ts";
 import type { Writer } from "../kube/access.ts";
-import { deepEqual, fieldsOf } from "../kube/json.ts";
+import { deepEqual, type Fields, fieldsOf, isFields } from "../kube/json.ts";
 import { type Key, type Kind, keyText, type Ref } from "../kube/kind.ts";
 import type { Failure } from "../kube/outcome.ts";
 import type { KubeObject } from "../kube/types.ts";
@@ -29,8 +29,8 @@ interface Entry {
   wanted: { readonly status: unknown } | undefined;
   timer: Cancel | undefined;
   isWriting: boolean;
-  /** What was asked for last, and what the server made of it. */
-  settled: { readonly wanted: unknown; readonly became: unknown } | undefined;
+  /** What was sent last, and what the server made of it. */
+  settled: { readonly sent: Fields; readonly became: unknown } | undefined;
 }
 
 export class StatusWriter {
@@ -54,7 +54,7 @@ export class StatusWriter {
 
   /**
    * Brings the object's status to `status`, now or soon. Returns the write if it was made at once: it resolves to its failure, or to
-   * undefined when all is well. The object having changed its identity is no failure.
+   * undefined when all is well. The object being gone is no failure.
    */
   submit(object: Readonly<KubeObject>, status: unknown): Promise<Failure | undefined> | undefined {
     const key: Key = { namespace: object.metadata.namespace ?? "", name: object.metadata.name };
@@ -65,7 +65,7 @@ export class StatusWriter {
       known.wanted = { status };
       return undefined;
     }
-    if (!differs(object, status, known)) {
+    if (missing(object, status, known) === undefined) {
       if (known !== undefined) this.#drop(known);
       return undefined;
     }
@@ -156,14 +156,14 @@ export class StatusWriter {
     entry.wanted = undefined;
     if (object === undefined || object.metadata.uid !== ref.uid) return undefined;
     // Compared once more: while this waited for its turn, the status may have become what it should be.
-    const patch = differs(object, wanted, entry) ? statusPatch(fieldsOf(object)["status"], wanted) : undefined;
+    const patch = missing(object, wanted, entry);
     if (patch === undefined) return undefined;
     entry.writtenAtMs = env.monotonicMs();
     const answer = await write.patch(ref, "merge", { metadata: { uid: ref.uid }, status: patch }, { subresource: "status" });
     if (answer.ok) {
       cache.put(this.#of, answer.object);
-      entry.settled = { wanted, became: fieldsOf(answer.object)["status"] };
-      if (statusPatch(entry.settled.became, wanted) !== undefined)
+      entry.settled = { sent: patch, became: fieldsOf(answer.object)["status"] };
+      if (isPartOf(statusPatch(entry.settled.became, wanted), patch))
         env.log.warn(
           { kind: this.#of.kind, namespace: ref.namespace, name: ref.name, patch },
           "the server keeps this status otherwise than it was sent",
@@ -171,14 +171,26 @@ export class StatusWriter {
       return undefined;
     }
     if (answer.why === "notFound") cache.remove(this.#of, ref);
-    return answer.why === "notFound" || answer.why === "conflict" ? undefined : answer;
+    // A conflict may mean another object of this name, or one that too many write at once: whoever looks again will see.
+    return answer.why === "notFound" ? undefined : answer;
   }
 }
 
-/** A status that the server keeps otherwise (a field its schema does not know) is sent once, not for ever. */
-function differs(object: Readonly<KubeObject>, status: unknown, known: Entry | undefined): boolean {
+/** What to send. A change that the server does not keep (a field its schema does not know) is sent once, not for ever. */
+function missing(object: Readonly<KubeObject>, status: unknown, known: Entry | undefined): Fields | undefined {
   const current = fieldsOf(object)["status"];
-  if (statusPatch(current, status) === undefined) return false;
+  const patch = statusPatch(current, status);
   const settled = known?.settled;
-  return settled === undefined || !deepEqual(settled.became, current) || !deepEqual(settled.wanted, status);
+  if (patch === undefined || settled === undefined) return patch;
+  return isPartOf(patch, settled.sent) && deepEqual(settled.became, current) ? undefined : patch;
+}
+
+/** Whether all that `patch` would change was in `sent`, with the same values. */
+function isPartOf(patch: Fields | undefined, sent: Fields): boolean {
+  if (patch === undefined) return false;
+  return Object.keys(patch).every((key) => {
+    const value = patch[key];
+    const before = Object.hasOwn(sent, key) ? sent[key] : undefined;
+    return isFields(value) && isFields(before) ? isPartOf(value, before) : deepEqual(value, before);
+  });
 }

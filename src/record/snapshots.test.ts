@@ -246,7 +246,7 @@ describe("a snapshot", () => {
       }),
       { numRuns: 30 },
     );
-  });
+  }, 60_000);
 });
 
 test("whatever bytes of the file are wrong: a snapshot is right or not there, and the process lives", async () => {
@@ -288,4 +288,4 @@ test("whatever bytes of the file are wrong: a snapshot is right or not there, an
     }),
     { numRuns: 120 },
   );
-});
+}, 60_000);

@@ -152,24 +152,26 @@ export class Snapshots {
       if (dirty === undefined || dirty.size > 0) return true;
       return source.snapshot(kind)?.resourceVersion !== version;
     });
-    if (changed.length === 0 || this.#file.place.in === "memory") return;
     const pace = new Pace(this.#env);
-    const taken = new Map<Followed, Followed["dirty"]>();
+    for (const followed of changed) {
+      if (this.#file.place.in === "memory") return;
+      const now = followed.source.snapshot(followed.kind);
+      if (now !== undefined) await this.#flushKind(followed, now, pace);
+      await pace.rest();
+    }
+    if (changed.length > 0 && this.#file.bytes > recordLimits.snapshotBytesMax) this.#giveUp();
+  }
+
+  async #flushKind(followed: Followed, now: Loaded, pace: Pace): Promise<void> {
+    const { dirty } = followed;
+    followed.dirty = new Map();
     const isWritten = await this.#file.writeSliced(async (database) => {
-      for (const followed of changed) {
-        const now = followed.source.snapshot(followed.kind);
-        if (now === undefined) continue;
-        taken.set(followed, followed.dirty);
-        const { dirty } = followed;
-        followed.dirty = new Map();
-        if (dirty === undefined) await writeAll(database, followed, now.objects, pace);
-        else await writeDirty(database, followed, dirty, pace);
-        seal(database, followed, now.resourceVersion);
-      }
+      if (dirty === undefined) await writeAll(database, followed, now.objects, pace);
+      else await writeDirty(database, followed, dirty, pace);
+      seal(database, followed, now.resourceVersion);
     });
     // Nothing was written: all of it is still to do, from the beginning, since the counts are not to be trusted either.
-    if (!isWritten) for (const followed of taken.keys()) followed.dirty = undefined;
-    if (this.#file.bytes > recordLimits.snapshotBytesMax) this.#giveUp();
+    if (!isWritten) followed.dirty = undefined;
   }
 
   async #read(row: KindRow): Promise<Loaded> {

@@ -79,7 +79,12 @@ export function herdController(options: { readonly moving?: number; readonly wor
                         body: { metadata: { labels: { revision } }, spec: { containers: [{ name: "main", image: `app:${revision}` }] } },
                       },
               },
-              { name: "note", precondition: "uid", onConflict: "retry", write: () => labelsPatch({ moved: revision }) },
+              {
+                name: "note",
+                precondition: "uid",
+                onConflict: "retry",
+                write: (fresh) => labelsPatch({ ...fresh.metadata.labels, moved: revision }),
+              },
             ],
           }),
         );
