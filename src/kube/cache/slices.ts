@@ -13,7 +13,7 @@ export class Slices {
 
   constructor(private readonly env: Env) {}
 
-  /** Asked after each unit of work: has this turn had enough? */
+  /** Asked before each unit of work: has this turn had enough? */
   due(): boolean {
     if (this.startMs === undefined) {
       this.startMs = this.env.monotonicMs();

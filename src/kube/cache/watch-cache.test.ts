@@ -4,7 +4,7 @@ import { configMaps, pods, podsByNode, podsByOwner } from "../kinds.ts";
 import { anonymousCredentials, createKube, type KubeOptions } from "../kube.ts";
 import { FakeApi, status } from "../testing/fake-api.ts";
 import type { Pod } from "../types.ts";
-import { reflectorLimits } from "./reflector.ts";
+import { reflectorLimits } from "./reflection.ts";
 import type { Snapshot } from "./watch-cache.ts";
 
 const podsPath = "/api/v1/pods";

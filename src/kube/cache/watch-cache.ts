@@ -11,7 +11,8 @@ import { type Failure, failureText } from "../outcome.ts";
 import type { Transport } from "../transport.ts";
 import type { KubeObject } from "../types.ts";
 import { keepFor } from "./keep.ts";
-import { type KindState, Reflector, type ReflectorCounters } from "./reflector.ts";
+import type { KindState, ReflectorCounters } from "./reflection.ts";
+import { Reflector } from "./reflector.ts";
 import { Slices } from "./slices.ts";
 import { Store, versionOf } from "./store.ts";
 
@@ -219,8 +220,8 @@ export class WatchCache implements WriteObserver {
     if (!Number.isSafeInteger(version) || version <= 0) return;
     const watched = this.add(kind, scope);
     for (const object of snapshot.objects) {
-      watched.store.upsert(object);
       if (this.slices.due()) await this.slices.rest();
+      watched.store.upsert(object);
     }
     watched.restored = snapshot.resourceVersion;
   }
