@@ -67,7 +67,7 @@ interface Running {
 
 async function startManager(env: Env, options: ManagerOptions, fatal: (message: string) => void): Promise<Running> {
   const { flags } = options;
-  const metrics = new ProcessMetrics();
+  const metrics = new ProcessMetrics(env);
   const kube = await connect(env, options, metrics);
   const { client } = kube;
   const record = openRecord(env, recordPath(flags["record-path"], process.env));

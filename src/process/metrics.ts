@@ -1,7 +1,9 @@
 /** The engine's and the admission rooms' counting, bound to Prometheus under controller-runtime's and OpenKruise's names. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AdmissionMetrics, RefusalMetric } from "../admission/metrics.ts";
 import type { Labels, Metric, Metrics } from "../engine/metrics.ts";
+import type { Env } from "../env/env.ts";
+import { collectProcessMetrics, observeLag } from "./process-metrics.ts";
 
 /** As controller-runtime's: 5 ms to 60 s. */
 const latencySecondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -26,9 +28,10 @@ export class ProcessMetrics implements Metrics, AdmissionMetrics {
   readonly #certificates: Counter;
   readonly #dropped: Gauge;
 
-  constructor() {
+  constructor(env: Env) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    collectProcessMetrics(this.#registry, env.nowMs());
+    observeLag(this.#registry, env);
     this.#refused = Object.fromEntries(
       Object.entries(refusals).map(([name, of]) => [name, new Counter({ name, ...of, registers })]),
     ) as Record<RefusalMetric, Counter>;

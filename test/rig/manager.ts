@@ -60,6 +60,8 @@ export async function startManager(rig: Rig, options: ManagerOptions = {}): Prom
         `--pprof-addr=127.0.0.1:${pprofPort}`,
         `--enable-leader-election=${options.leaderElection ?? false}`,
         `--leader-election-namespace=${account.namespace}`,
+        `--protection-log-path=${join(rig.stateDir, `${name}-log`)}`,
+        `--record-path=${join(rig.stateDir, `${name}-record.db`)}`,
         ...(options.flags ?? []),
       ],
       env: {
