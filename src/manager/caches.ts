@@ -2,6 +2,7 @@
  * The watch cache of the manager, taken up from the record where it left off: a restart then resumes its watches instead of listing the
  * world again.
  */
+import { cachePort } from "../engine/kube-ports.ts";
 import type { CachePort } from "../engine/ports.ts";
 import type { Env } from "../env/env.ts";
 import type { WatchCache } from "../kube/cache/watch-cache.ts";
@@ -16,6 +17,7 @@ const neverRecorded: ReadonlySet<string> = new Set([resourceName(secrets), resou
 export class Caches implements CachePort {
   readonly #env: Env;
   readonly #cache: WatchCache;
+  readonly #port: CachePort;
   readonly #record: LocalRecord;
   /** Whether snapshots belong to this cluster; they are of no use before that is known. */
   readonly #source: Promise<boolean>;
@@ -25,6 +27,7 @@ export class Caches implements CachePort {
   constructor(env: Env, cache: WatchCache, record: LocalRecord, client: KubeClient, scope: string) {
     this.#env = env;
     this.#cache = cache;
+    this.#port = cachePort(cache);
     this.#record = record;
     this.#source = record.place.in === "file" ? this.#identify(client, scope) : Promise.resolve(false);
   }
@@ -36,14 +39,7 @@ export class Caches implements CachePort {
 
   async synced(kind: Kind): Promise<void> {
     await this.#ensured.get(resourceName(kind));
-    if (this.#cache.synced([kind])) return;
-    await new Promise<void>((resolve) => {
-      const stop = this.#cache.onState(() => {
-        if (!this.#cache.synced([kind])) return;
-        stop();
-        resolve();
-      });
-    });
+    await this.#port.synced(kind);
   }
 
   /** Resolves when each kind is in sync. A kind that is not served is waited for no longer than `limitMs`. */
@@ -52,13 +48,10 @@ export class Caches implements CachePort {
     await this.#cache.whenSettled(kinds, limitMs);
   }
 
-  holds(kind: Kind): boolean {
-    return this.#cache.has(kind) && this.#cache.synced([kind]);
-  }
-
-  subscribe: CachePort["subscribe"] = (kind, handler) => this.#cache.subscribe(kind, handler);
-  put: CachePort["put"] = (kind, object) => this.#cache.put(kind, object);
-  remove: CachePort["remove"] = (kind, { namespace, name, uid }) => this.#cache.remove({ of: kind, namespace, name, uid });
+  holds: CachePort["holds"] = (kind) => this.#cache.has(kind) && this.#port.holds(kind);
+  subscribe: CachePort["subscribe"] = (kind, handler) => this.#port.subscribe(kind, handler);
+  put: CachePort["put"] = (kind, object) => this.#port.put(kind, object);
+  remove: CachePort["remove"] = (kind, ref) => this.#port.remove(kind, ref);
 
   async #begin(kind: Kind, name: string): Promise<void> {
     const recorded = !neverRecorded.has(name) && (await this.#source);

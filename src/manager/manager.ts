@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import { type Admission, startAdmission } from "../admission/index.ts";
 import type { Settings } from "../api/settings.ts";
+import { eventPort } from "../engine/kube-ports.ts";
 import { metrics as metricNames } from "../engine/metrics-names.ts";
 import { Runner } from "../engine/runner.ts";
 import { type Env, sleep } from "../env/env.ts";
@@ -94,7 +95,7 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
       write: client,
       writerOf: (controller) => client.as(`kruise-manager/${controller.name}`),
       cache: caches,
-      events: { emit: (on, { component, ...text }) => events.as(component).record(on, text) },
+      events: eventPort(events),
       served,
       history: record.history,
     },
