@@ -19,10 +19,37 @@ const upward = layers.slice(0, -1).map((layer, index) => ({
 module.exports = {
   forbidden: [
     ...upward,
-    { name: "no-circular", comment: "Two files that need each other are one file, or miss a third.", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
-    { name: "features-are-separate", comment: "What two features share moves down to src/workload.", severity: "error", from: { path: "^src/features/([^/]+)/" }, to: { path: "^src/features/([^/]+)/", pathNot: "^src/features/$1/" } },
-    { name: "product-does-not-import-tests", severity: "error", from: { path: "^src/", pathNot: "[.]test[.]ts$" }, to: { path: "^(test|scripts)/|[.]test[.]ts$" } },
-    { name: "not-to-dev-dependency", severity: "error", from: { path: "^src/", pathNot: "[.]test[.]ts$|/testing/" }, to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] } },
+    {
+      name: "no-circular",
+      comment: "Two files that need each other are one file, or miss a third.",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    {
+      name: "features-are-separate",
+      comment: "What two features share moves down to src/workload.",
+      severity: "error",
+      from: { path: "^src/features/([^/]+)/" },
+      to: { path: "^src/features/([^/]+)/", pathNot: "^src/features/$1/" },
+    },
+    {
+      name: "product-does-not-import-tests",
+      severity: "error",
+      from: { path: "^src/", pathNot: "[.]test[.]ts$" },
+      to: { path: "^(test|scripts)/|[.]test[.]ts$" },
+    },
+    {
+      name: "not-to-dev-dependency",
+      severity: "error",
+      from: { path: "^src/", pathNot: "[.]test[.]ts$|/testing/" },
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
+    },
   ],
-  options: { doNotFollow: { path: "node_modules" }, tsPreCompilationDeps: true, tsConfig: { fileName: "tsconfig.json" }, enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] } },
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] },
+  },
 };
