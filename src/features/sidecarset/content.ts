@@ -189,7 +189,7 @@ function lean(container: Container): Container {
   const slim: Record<string, unknown> = { ...(container as unknown as Fields) };
   if (container.terminationMessagePath === "/dev/termination-log") delete slim["terminationMessagePath"];
   if (container.terminationMessagePolicy === "File") delete slim["terminationMessagePolicy"];
-  if (container.imagePullPolicy === defaultPullPolicy(container.image ?? "")) delete slim["imagePullPolicy"];
+  if (container.imagePullPolicy === defaultPullPolicy(textOf(container.image))) delete slim["imagePullPolicy"];
   if (isFields(slim["resources"]) && Object.keys(slim["resources"]).length === 0) delete slim["resources"];
   return slim as unknown as Container;
 }
