@@ -1,10 +1,10 @@
 /** The controller: pods that were injected follow their SidecarSet, in place and within its update strategy. */
-import { type SidecarSetStatus, sidecarSets } from "../../api/sidecarset.ts";
-import { type Controller, controller } from "../../engine/controller.ts";
+import { type SidecarSet, type SidecarSetStatus, sidecarSets } from "../../api/sidecarset.ts";
+import { type Controller, controller, type Seen } from "../../engine/controller.ts";
 import { controllerRevisions, namespaces, pods } from "../../kube/kinds.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
-import { watches } from "./watches.ts";
+import { sidecarSetConcerns, watches } from "./watches.ts";
 import type { Observed } from "./world.ts";
 
 export const sidecarSetController: Controller = controller<Observed, SidecarSetStatus>({
@@ -12,6 +12,7 @@ export const sidecarSetController: Controller = controller<Observed, SidecarSetS
   of: sidecarSets,
   workers: { flag: "sidecarset-workers", count: 3 },
   watches,
+  concerns: (change) => sidecarSetConcerns(change as Seen<SidecarSet>),
   reads: [pods, controllerRevisions, namespaces],
   observe,
   plan,

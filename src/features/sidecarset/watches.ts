@@ -1,6 +1,6 @@
 /** Which SidecarSets a changed pod, revision or namespace concerns. */
 import { label } from "../../api/names.ts";
-import { sidecarSets } from "../../api/sidecarset.ts";
+import { type SidecarSet, sidecarSets } from "../../api/sidecarset.ts";
 import { type Context, type Seen, type Watch, watch } from "../../engine/controller.ts";
 import { deepEqual } from "../../kube/json.ts";
 import { type Key, keyOf } from "../../kube/kind.ts";
@@ -14,6 +14,15 @@ export const watches: readonly Watch[] = [
   watch<ControllerRevision>(controllerRevisions, revisionWakes),
   watch<Namespace>(namespaces, namespaceWakes),
 ];
+
+/** Its own counters change with every pod, and need no round of their own. */
+export function sidecarSetConcerns({ before, after }: Seen<SidecarSet>): boolean {
+  if (before === undefined || after === undefined) return true;
+  const [a, b] = [before.metadata, after.metadata];
+  if (a.uid !== b.uid || a.generation !== b.generation || a.deletionTimestamp !== b.deletionTimestamp) return true;
+  if (!deepEqual(a.labels, b.labels) || !deepEqual(a.annotations, b.annotations) || !deepEqual(before.spec, after.spec)) return true;
+  return before.status?.collisionCount !== after.status?.collisionCount || before.status?.latestRevision !== after.status?.latestRevision;
+}
 
 export function podWakes({ before, after }: Seen<Pod>, context: Context): readonly Key[] {
   if (before !== undefined && after !== undefined && !concerns(before, after)) return [];
@@ -70,6 +79,6 @@ export function namespaceWakes({ before, after }: Seen<Namespace>, { read }: Con
   if (before !== undefined && after !== undefined && deepEqual(before.metadata.labels, after.metadata.labels)) return [];
   return read
     .list(sidecarSets)
-    .filter(({ spec }) => spec.namespaceSelector !== undefined)
+    .filter(({ spec }) => spec?.namespaceSelector !== undefined)
     .map(keyOf);
 }

@@ -50,6 +50,7 @@ export function stage(settings: Settings = testSettings(), env: FakeEnv = new Fa
     log: env.log,
     nowMs: () => env.nowMs(),
     random: () => env.random(),
+    after: (delayMs, run) => env.after(delayMs, run),
     emit: () => {},
     refused: () => {},
   };
