@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 import { webhookConfigurations } from "../../src/admission/configuration.ts";
 import { features } from "../../src/features/index.ts";
 import { allWebhooks } from "../../src/manager/webhooks.ts";
+import { daemonObject, daemonPolicyObjects } from "./daemon.ts";
 import type { Generator } from "./generator.ts";
 import { crdNames } from "./names.ts";
 import { rbacObjects } from "./rbac.ts";
@@ -20,6 +21,7 @@ export const kustomize: Generator = {
       "services.yaml": serviceObjects(names),
       "webhooks.yaml": webhookConfigurations(allWebhooks(features, names.installNamespace), names.installNamespace),
       "manager.yaml": [managerObject(names)],
+      "daemon.yaml": [daemonObject(names), ...daemonPolicyObjects(names)],
     };
     return {
       "crds/kustomization.yaml": banner + kustomization(crdNames(features).map((name) => `${name}.yaml`)),

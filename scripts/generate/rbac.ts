@@ -28,6 +28,12 @@ const managerBase: Permission[] = [
   { group: "", resources: ["namespaces"], verbs: ["get"], resourceNames: ["kube-system"] },
 ];
 
+/** What the node agent needs whatever features run: to tell, and to see its own NodeImage, by which it knows the cluster. */
+const daemonBase: Permission[] = [
+  { group: "", resources: ["events"], verbs: ["create", "patch"] },
+  { group: "apps.kruise.io", resources: ["nodeimages"], verbs: ["get", "list", "watch"] },
+];
+
 function certificates(features: readonly Feature[]): Permission[] {
   return [
     {
@@ -67,7 +73,7 @@ export function rbacObjects(features: readonly Feature[], names: Names): object[
     ...(inConfig.length > 0
       ? role(config, "kruise-manager-secret-role", "kruise-manager-secret-rolebinding", inConfig, managerAccount)
       : []),
-    ...clusterRole("kruise-daemon-role", "kruise-daemon-rolebinding", clusterWide(daemon), daemonAccount),
+    ...clusterRole("kruise-daemon-role", "kruise-daemon-rolebinding", [...daemonBase, ...clusterWide(daemon)], daemonAccount),
     ...role(
       config,
       "kruise-daemon-secret-role",

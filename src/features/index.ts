@@ -1,7 +1,8 @@
 /** The one list of all features: the manager, the CRDs, the RBAC, the documents, `explain` and the simulator read it. */
 import { cloneSet } from "./cloneset/index.ts";
+import { containerRecreate } from "./containerrecreate/index.ts";
 import type { Feature } from "./feature.ts";
 import { launchPriority } from "./launch-priority/index.ts";
 import { podReadiness } from "./pod-readiness/index.ts";
 
-export const features: readonly Feature[] = [cloneSet, launchPriority, podReadiness];
+export const features: readonly Feature[] = [cloneSet, containerRecreate, launchPriority, podReadiness];
