@@ -22,7 +22,7 @@ export function cluster(): Promise<Cluster> {
 export const startTimeoutMs = 60 * 60_000;
 
 async function start(): Promise<Cluster> {
-  const rig = await startRig({ kwokNodes: 6 });
+  const rig = await startRig({ kwokNodes: 6, controllerManagerFlags: ["--horizontal-pod-autoscaler-sync-period=1s"] });
   atEnd(() => rig.stop());
   await rig.install();
   return { rig, manager: await rig.startManager({ flags: ["--v=1"] }) };

@@ -30,6 +30,11 @@ export interface Answer<T> {
   readonly body: T;
 }
 
+export interface WatchEvent<T> {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: T;
+}
+
 export type ContentType = "json" | "merge" | "strategic" | "jsonPatch" | "apply";
 
 const contentTypes: Record<ContentType, string> = {
@@ -52,21 +57,37 @@ export class ApiClient {
 
   /** One request. Any HTTP status is an answer; only a broken connection throws. */
   async request<T = unknown>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
+    const response = await this.send(method, path, AbortSignal.timeout(requestTimeoutMs), body, contentType);
+    const text = await response.text();
+    const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+    return { status: response.status, body: (isJson && text !== "" ? JSON.parse(text) : text) as T };
+  }
+
+  /** A watch, until the server or `signal` ends it. @param path with its query. @throws Error when the server refuses it */
+  async *watch<T = ObjectLike>(path: string, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
+    const response = await this.send("GET", path, signal);
+    if (!response.ok) throw new Error(`GET ${path} answered ${response.status}: ${await response.text()}`);
+    let rest = "";
+    for await (const text of (response.body ?? new Blob([]).stream()).pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) if (line !== "") yield JSON.parse(line) as WatchEvent<T>;
+    }
+  }
+
+  private send(method: string, path: string, signal: AbortSignal, body?: unknown, contentType: ContentType = "json"): Promise<Response> {
     const headers: Record<string, string> = { accept: "application/json", "user-agent": this.userAgent };
     if (body !== undefined) headers["content-type"] = contentTypes[contentType];
     const tls: { ca: string; cert?: string; key?: string } = { ca: this.caPem };
     if ("token" in this.credentials) headers["authorization"] = `Bearer ${this.credentials.token}`;
     else Object.assign(tls, { cert: this.credentials.certPem, key: this.credentials.keyPem });
-    const response = await fetch(this.url + path, {
+    return fetch(this.url + path, {
       method,
       headers,
       tls,
-      signal: AbortSignal.timeout(requestTimeoutMs),
+      signal,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    const isJson = response.headers.get("content-type")?.includes("json") ?? false;
-    return { status: response.status, body: (isJson && text !== "" ? JSON.parse(text) : text) as T };
   }
 
   /** Like `request`, for requests that have to succeed. @throws Error with the server's message */
