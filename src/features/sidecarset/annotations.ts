@@ -1,7 +1,7 @@
 /** What a pod's annotations say of the SidecarSets that went into it, and how they are written. */
 import { annotation } from "../../api/names.ts";
 import { quote } from "../../kube/canonical/encode.ts";
-import { getOwn, isFields, itemsOf, textOf } from "../../kube/json.ts";
+import { isFields, textOf } from "../../kube/json.ts";
 import type { Pod } from "../../kube/types.ts";
 import { memo } from "./memo.ts";
 
@@ -169,18 +169,4 @@ export function mergedHashes(current: string | undefined, added: readonly HashEn
   const merged = new Map(entries);
   for (const entry of added) merged.set(entry.sidecarSetName, entry);
   return hashesText(merged);
-}
-
-/** Whether a name is recorded at all, whatever it says. */
-export function entryOf(entries: HashEntries | undefined, set: string): HashEntry | undefined {
-  return entries?.get(set);
-}
-
-export function annotationOf(pod: Readonly<Pod>, key: string): string | undefined {
-  const value = getOwn(pod.metadata.annotations ?? {}, key);
-  return typeof value === "string" ? value : undefined;
-}
-
-export function listOf(value: unknown): readonly string[] {
-  return itemsOf(value).map(textOf);
 }

@@ -55,12 +55,38 @@ export function lookAt(observed: Observed, nowMs: number): World {
   const { set } = observed;
   const strategy = strategyOf(set.spec);
   const hashes = setHashes(set);
+  const known = knownMembers(set.metadata.name, strategy, hashes);
   const members: Member[] = [];
-  for (const pod of observed.pods) if (isMember(pod, observed, strategy)) members.push(memberOf(pod, set.metadata.name, strategy, hashes));
+  for (const pod of observed.pods) {
+    if (!isMember(pod, observed, strategy)) continue;
+    let member = known.get(pod);
+    if (member === undefined) {
+      member = memberOf(pod, set.metadata.name, strategy, hashes);
+      known.set(pod, member);
+    }
+    members.push(member);
+  }
   members.sort(
     (a, b) => compare(a.pod.metadata.namespace ?? "", b.pod.metadata.namespace ?? "") || compare(a.pod.metadata.name, b.pod.metadata.name),
   );
   return { observed, nowMs, strategy, hashes, members };
+}
+
+interface Known {
+  readonly set: string;
+  readonly hashes: Hashes;
+  readonly members: WeakMap<object, Member>;
+}
+const knownByStrategy = new WeakMap<Strategy, Known>();
+
+/** What was found out of pods that have not changed since, for the same version of the set. */
+function knownMembers(set: string, strategy: Strategy, hashes: Hashes): Known["members"] {
+  const known = knownByStrategy.get(strategy);
+  // Sets with equal specs may share one.
+  if (known?.set === set && known.hashes.hash === hashes.hash && known.hashes.withoutImage === hashes.withoutImage) return known.members;
+  const fresh: Known = { set, hashes, members: new WeakMap() };
+  knownByStrategy.set(strategy, fresh);
+  return fresh.members;
 }
 
 /** As admission wrote them; computed for a set that never passed it. */
