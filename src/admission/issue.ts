@@ -1,5 +1,5 @@
 /** Makes an authority and a serving certificate. Loaded only when something has to be issued: the library costs 12 MB. */
-import "reflect-metadata";
+import "./reflection.ts";
 import { createPrivateKey, KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import {
