@@ -70,7 +70,8 @@ function absentView({ read, settings }: Context, pod: Readonly<Pod>, set: Readon
   const { name } = set.metadata;
   const namespace = read.get(namespaces, { namespace: "", name: pod.metadata.namespace ?? "" });
   const not = (why: string): View => ({ text: `not injected by SidecarSet ${name}: ${why}` });
-  if (!matchesNamespace(set, namespace?.metadata.labels)) return not("its namespaceSelector leaves the namespace out");
+  const labels = namespace === undefined ? undefined : (namespace.metadata.labels ?? {});
+  if (!matchesNamespace(set, labels)) return not("its namespaceSelector leaves the namespace out");
   const canary = recordOf(pod).injected.find((other) => {
     const found = read.get(sidecarSets, { namespace: "", name: other });
     return found !== undefined && baseOf(found) === name;
