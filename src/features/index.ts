@@ -4,7 +4,7 @@ import { containerRecreate } from "./containerrecreate/index.ts";
 import type { Feature } from "./feature.ts";
 import { launchPriority } from "./launch-priority/index.ts";
 import { podReadiness } from "./pod-readiness/index.ts";
-import { sidecarSet } from "./sidecarset/index.ts";
 import { podUnavailableBudget } from "./podunavailablebudget/index.ts";
+import { sidecarSet } from "./sidecarset/index.ts";
 
-export const features: readonly Feature[] = [cloneSet, containerRecreate, launchPriority, podReadiness, podUnavailableBudget];
+export const features: readonly Feature[] = [cloneSet, containerRecreate, launchPriority, podReadiness, podUnavailableBudget, sidecarSet];
