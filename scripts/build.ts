@@ -1,52 +1,53 @@
 /**
- * Builds `dist/kruise` for the machine it runs on (and `dist/kubectl-kruise`, the same file by another name).
- * `--target=bun-linux-arm64 --outfile=dist/kruise-linux-arm64` builds for another one.
+ * `bun run build`           `dist/kruise` for this machine, and `dist/kubectl-kruise`, the same file by another name.
+ * `bun run build --all`     `dist/kruise-<os>-<arch>` for every machine of scripts/build/targets.ts, and `dist/SHA256SUMS`.
+ * `bun run build --target=linux-arm64,linux-arm64-musl`
+ *
+ * Builds of one commit with one version of Bun are the same bytes, on whatever machine they are made.
  */
-import { cpSync, linkSync, mkdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
-import packageJson from "../package.json";
+import { cpSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { compile } from "./build/compile.ts";
+import { runtimeFor } from "./build/runtime.ts";
+import { stampOf } from "./build/stamp.ts";
+import { fileOf, type Target, targetNamed, targets } from "./build/targets.ts";
 
-const option = (name: string) => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
-const target = option("target");
-const outfile = option("outfile") ?? "dist/kruise";
+const { values } = parseArgs({
+  args: process.argv.slice(2),
+  options: { all: { type: "boolean", default: false }, target: { type: "string", default: "" }, dir: { type: "string", default: "dist" } },
+});
+const { dir } = values;
+const stamp = stampOf();
 
-const git = (...args: string[]) => {
-  const run = Bun.spawnSync(["git", ...args], { stderr: "ignore" });
-  return run.success ? run.stdout.toString().trim() : "";
-};
-// The date is the commit's, so that two builds of one commit are the same file.
-const version = process.env.KRUISE_VERSION ?? packageJson.version;
-const commit = process.env.KRUISE_COMMIT ?? (git("rev-parse", "HEAD") || "unknown");
-const date = process.env.KRUISE_DATE ?? (git("show", "-s", "--format=%cI", "HEAD") || "unknown");
+const chosen: readonly Target[] = values.all ? targets : values.target.split(",").filter(Boolean).map(targetNamed);
+if (chosen.length === 0) buildHere();
+const sums = chosen.map(buildFor);
+if (values.all) writeFileSync(`${dir}/SHA256SUMS`, `${sums.join("\n")}\n`);
 
-mkdirSync(dirname(outfile), { recursive: true });
-rmSync(outfile, { force: true });
-const build = Bun.spawnSync(
-  [
-    process.execPath,
-    "build",
-    "--compile",
-    "--minify-whitespace",
-    "--minify-syntax",
-    "--sourcemap=none",
-    ...(target ? [`--target=${target}`] : []),
-    `--define=KRUISE_VERSION=${JSON.stringify(version)}`,
-    `--define=KRUISE_COMMIT=${JSON.stringify(commit)}`,
-    `--define=KRUISE_DATE=${JSON.stringify(date)}`,
-    `--outfile=${outfile}`,
-    "src/main.ts",
-  ],
-  { stdout: "inherit", stderr: "inherit" },
-);
-if (!build.success) process.exit(1);
-
-if (outfile === "dist/kruise") {
-  const plugin = join("dist", "kubectl-kruise");
+function buildHere(): void {
+  const outfile = `${dir}/kruise`;
+  compile({ outfile, stamp, metafile: `${dir}/kruise.meta.json` });
+  const plugin = `${dir}/kubectl-kruise`;
   rmSync(plugin, { force: true });
   try {
     linkSync(outfile, plugin);
   } catch {
     cpSync(outfile, plugin);
   }
+  say(outfile);
 }
-console.log(`${outfile}: ${version} (${commit.slice(0, 12)}), ${(Bun.file(outfile).size / 1024 / 1024).toFixed(1)} MiB`);
+
+/** @returns its line for SHA256SUMS */
+function buildFor(target: Target): string {
+  const file = fileOf(target);
+  const outfile = `${dir}/${file}`;
+  const bunTarget = target.runtime.replace("@oven/", "").replace("aarch64", "arm64");
+  compile({ outfile, stamp, runtime: runtimeFor(target), target: bunTarget, metafile: `${dir}/kruise.meta.json` });
+  say(outfile);
+  return `${new Bun.CryptoHasher("sha256").update(readFileSync(outfile)).digest("hex")}  ${file}`;
+}
+
+function say(outfile: string): void {
+  const mebibytes = (Bun.file(outfile).size / 1024 / 1024).toFixed(1);
+  console.log(`${outfile}: ${stamp.version} (${stamp.commit.slice(0, 12)}), ${mebibytes} MiB`);
+}

@@ -7,7 +7,7 @@
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { buildEtcd, buildKubernetes, buildKwok } from "./go-build.ts";
+import { buildCommand, buildEtcd, buildKubernetes, buildKwok } from "./go-build.ts";
 import { withLock } from "./lock.ts";
 import { must } from "./process.ts";
 import { messageOf } from "./wait.ts";
@@ -15,9 +15,20 @@ import { messageOf } from "./wait.ts";
 export const kubernetesVersion = "v1.34.4";
 const etcdVersion = "v3.6.5";
 const kwokVersion = "v0.8.0";
+const helmVersion = "v3.20.2";
+const cosignVersion = "v2.6.5";
 const elfMagic = Buffer.from("\x7fELF", "latin1");
 
-export type BinaryName = "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kubelet" | "kubectl" | "kwok";
+export type BinaryName =
+  | "etcd"
+  | "kube-apiserver"
+  | "kube-controller-manager"
+  | "kube-scheduler"
+  | "kubelet"
+  | "kubectl"
+  | "kwok"
+  | "helm"
+  | "cosign";
 
 interface Source {
   readonly version: string;
@@ -70,6 +81,40 @@ const sources: Record<BinaryName, Source> = {
       writeFileSync(target, bytes);
     },
     build: (target) => buildKwok(join(cacheDir(), "build", `kwok-${kwokVersion}`), kwokVersion, target),
+  },
+  helm: {
+    version: helmVersion,
+    download: async (target) => {
+      const name = `helm-${helmVersion}-linux-${architecture()}.tar.gz`;
+      const archive = await fetched(`https://get.helm.sh/${name}`);
+      const sum = new TextDecoder().decode(await fetched(`https://get.helm.sh/${name}.sha256sum`));
+      checkSum(archive, sum.split(" ")[0] ?? "", name);
+      writeFileSync(`${target}.tar.gz`, archive);
+      await must(["tar", "-xzf", `${target}.tar.gz`, "-C", dirname(target), "--strip-components=1", `linux-${architecture()}/helm`]);
+      rmSync(`${target}.tar.gz`);
+      renameSync(join(dirname(target), "helm"), target);
+    },
+    build: (target) =>
+      buildCommand("helm.sh/helm/v3/cmd/helm", helmVersion, target, `-X helm.sh/helm/v3/internal/version.version=${helmVersion}`),
+  },
+  cosign: {
+    version: cosignVersion,
+    download: async (target) => {
+      const base = `https://github.com/sigstore/cosign/releases/download/${cosignVersion}`;
+      const name = `cosign-linux-${architecture()}`;
+      const bytes = await fetched(`${base}/${name}`);
+      const sums = new TextDecoder().decode(await fetched(`${base}/cosign_checksums.txt`));
+      checkSum(
+        bytes,
+        sums
+          .split("\n")
+          .find((line) => line.endsWith(` ${name}`))
+          ?.split(" ")[0] ?? "",
+        name,
+      );
+      writeFileSync(target, bytes);
+    },
+    build: (target) => buildCommand("github.com/sigstore/cosign/v2/cmd/cosign", cosignVersion, target),
   },
   "kube-apiserver": kubernetes("kube-apiserver"),
   "kube-controller-manager": kubernetes("kube-controller-manager"),

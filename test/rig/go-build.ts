@@ -1,6 +1,6 @@
 /** Building the rig's programs from Go modules, for machines that reach a module proxy but not the download sites. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { must } from "./process.ts";
 
 const buildTimeoutMs = 40 * 60_000;
@@ -70,4 +70,14 @@ export async function buildKwok(dir: string, version: string, target: string): P
     env,
     timeoutMs: buildTimeoutMs,
   });
+}
+
+/** A command whose module needs nothing special: `go install` as any user would, into a folder of its own. */
+export async function buildCommand(command: string, version: string, target: string, ldflags = ""): Promise<void> {
+  const bin = `${target}.gobin`;
+  mkdirSync(bin, { recursive: true });
+  const flags = ["-trimpath", "-ldflags", `-s -w ${ldflags}`.trim()];
+  await must([...go(), "install", ...flags, `${command}@${version}`], { env: { ...env, GOBIN: bin }, timeoutMs: buildTimeoutMs });
+  renameSync(join(bin, basename(command)), target);
+  rmSync(bin, { recursive: true });
 }
