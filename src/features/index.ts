@@ -2,9 +2,18 @@
 import { cloneSet } from "./cloneset/index.ts";
 import { containerRecreate } from "./containerrecreate/index.ts";
 import type { Feature } from "./feature.ts";
+import { imagePulling } from "./imagepulling/index.ts";
 import { launchPriority } from "./launch-priority/index.ts";
 import { podReadiness } from "./pod-readiness/index.ts";
 import { podUnavailableBudget } from "./podunavailablebudget/index.ts";
 import { sidecarSet } from "./sidecarset/index.ts";
 
-export const features: readonly Feature[] = [cloneSet, containerRecreate, launchPriority, podReadiness, podUnavailableBudget, sidecarSet];
+export const features: readonly Feature[] = [
+  cloneSet,
+  containerRecreate,
+  imagePulling,
+  launchPriority,
+  podReadiness,
+  podUnavailableBudget,
+  sidecarSet,
+];
