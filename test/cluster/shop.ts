@@ -177,11 +177,13 @@ export class Shop {
       () => {
         const { replicas = 1 } = this.spec;
         const { status, pods } = this;
+        // With one revision only, a partition keeps nobody back.
+        const updated = status.currentRevision === status.updateRevision ? replicas : status.expectedUpdatedReplicas;
         return (
           this.observed &&
           status.replicas === replicas &&
           status.availableReplicas === replicas &&
-          status.updatedReplicas === status.expectedUpdatedReplicas &&
+          status.updatedReplicas === updated &&
           pods.length === replicas &&
           this.allPods.length === replicas &&
           pods.every(isAvailable)

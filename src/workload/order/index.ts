@@ -49,8 +49,14 @@ export function rankForUpdate(
   order: UpdateOrder,
 ): readonly Readonly<Pod>[] {
   const waits = new Set(candidates);
-  const waiting = all.flatMap((pod, index) => (waits.has(pod) ? [index] : []));
-  const sorted = scatter(all, byPriority(all, byDefault(all, waiting), order.priority), order.scatter).map((index) => all[index] as Pod);
+  const [waiting, moved] = [true, false].map((wanted) => all.flatMap((pod, index) => (waits.has(pod) === wanted ? [index] : []))) as [
+    number[],
+    number[],
+  ];
+  const ranked = byPriority(all, byDefault(all, waiting), order.priority);
+  // Pods that have moved keep their places in front: else each of them would give the rest another order, and the last ones none at all.
+  const scattered = order.scatter?.length ? scatter(all, [...byDefault(all, moved), ...ranked], order.scatter) : ranked;
+  const sorted = scattered.map((index) => all[index] as Pod).filter((pod) => waits.has(pod));
   const isPrepared = (pod: Readonly<Pod>): boolean => lifecycleLabel(pod) === lifecycleState.preparingUpdate;
   return [...sorted.filter(isPrepared), ...sorted.filter((pod) => !isPrepared(pod))];
 }

@@ -92,6 +92,17 @@ describe("scatter", () => {
   });
 });
 
+test("27: one pod after another, a scattered rollout keeps the order that it began with", () => {
+  const pods = labelled(undefined, undefined, "A", "A", "A", undefined, undefined, undefined, undefined, undefined);
+  const order: number[] = [];
+  for (let waiting = pods; waiting.length > 0; ) {
+    const [first] = rankForUpdate(waiting, pods, { scatter: [{ key: "key", value: "A" }] });
+    order.push(pods.indexOf(first as Pod));
+    waiting = waiting.filter((candidate) => candidate !== first);
+  }
+  expect(order.flatMap((index, turn) => (index >= 2 && index <= 4 ? [turn + 1] : []))).toEqual([1, 6, 10]);
+});
+
 describe("scale-in", () => {
   const facts: ScaleInFacts = { isAvailable: () => true, topologyKeys: [], nodeLabel: () => undefined };
   const names = (pods: readonly Pod[], more: Partial<ScaleInFacts> = {}) =>
