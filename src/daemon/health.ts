@@ -15,7 +15,8 @@ export function listChecks(cache: WatchCache): Readonly<Record<string, Check>> {
 function listedOnce(cache: WatchCache, kind: Kind): Check {
   let wasListed = false;
   return () => {
-    wasListed ||= cache.has(kind) && cache.synced([kind]);
+    // A kind that the server does not serve has nothing to list.
+    wasListed ||= cache.has(kind) && (cache.synced([kind]) || cache.state(kind) === "absent");
     return wasListed ? undefined : `${kind.plural} are not listed yet`;
   };
 }
