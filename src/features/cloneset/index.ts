@@ -3,7 +3,7 @@
  *
  * observe.ts says what is looked at, plan.ts what a round decides: scale.ts (create or delete which?), update.ts (move which, and what holds
  * the others?) and refresh.ts (what does each pod need now?), with the arithmetic of calculate.ts; status.ts and progress.ts tell how far it
- * has come. webhooks.ts fills in (defaults.ts) and refuses (validate.ts); explain.ts puts a plan into words.
+ * has come. webhooks.ts fills in (defaults.ts) and refuses (validate.ts); explain.ts puts a plan into words. predownload.ts pulls images ahead of an update.
  */
 import { type CloneSet, cloneSetDefinition, cloneSets } from "../../api/cloneset.ts";
 import { controller, type Seen } from "../../engine/controller.ts";
@@ -12,6 +12,7 @@ import type { Feature } from "../feature.ts";
 import { explainer } from "./explain.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
+import { cloneSetPreDownloader } from "./predownload.ts";
 import { cloneSetConcerns, watches } from "./watches.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -29,7 +30,7 @@ export const cloneSetController = controller({
 export const cloneSet: Feature = {
   name: "cloneset",
   kinds: [cloneSetDefinition],
-  controllers: [cloneSetController],
+  controllers: [cloneSetController, cloneSetPreDownloader],
   webhooks,
   // Names in podsToDelete are looked up by the validating webhook.
   reads: [pods],
@@ -44,6 +45,8 @@ export const cloneSet: Feature = {
     { group: "", resources: ["nodes"], verbs: ["get", "list", "watch"] },
     { group: "", resources: ["events"], verbs: ["create", "patch"] },
     { group: "apps", resources: ["controllerrevisions"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
+    // Images pulled ahead of an in-place update.
+    { group: "apps.kruise.io", resources: ["imagepulljobs"], verbs: ["get", "list", "watch", "create", "delete"] },
   ],
   explain: [explainer],
 };
