@@ -72,6 +72,7 @@ export function startAdmission(options: AdmissionOptions): Admission {
     log,
     nowMs: () => env.nowMs(),
     random: () => env.random(),
+    after: (delayMs, run) => env.after(delayMs, run),
     emit,
     refused: refusalRecorder(record, metrics),
   };

@@ -1,7 +1,7 @@
 /** What a feature gives the admission server: pure reviews of requests, typed and independent of the wire. */
 import type { GateName } from "../api/gates.ts";
 import type { Settings } from "../api/settings.ts";
-import type { Logger } from "../env/env.ts";
+import type { Cancel, Logger } from "../env/env.ts";
 import type { Reader, Writer } from "../kube/access.ts";
 import type { Ref } from "../kube/kind.ts";
 import type { KubeObject, LabelSelector, Pod } from "../kube/types.ts";
@@ -59,6 +59,8 @@ export interface AdmissionContext {
   readonly log: Logger;
   nowMs(): number;
   random(): number;
+  /** Runs `run` once after `delayMs`, as `Env.after` does: for a pause between two tries. */
+  after(delayMs: number, run: () => void): Cancel;
   /** One Event, aggregated and rate-limited; fire and forget. */
   emit(on: Ref, type: "Normal" | "Warning", reason: string, message: string): void;
   /** Counts a refusal in its metric and appends one line to protection.log. */

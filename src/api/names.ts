@@ -76,6 +76,8 @@ export const annotation = {
   /** PodUnavailableBudget in v1alpha1: what v1beta1 says in its spec. */
   pubProtectOperations: "kruise.io/pub-protect-operations",
   pubProtectTotalReplicas: "pub.kruise.io/protect-total-replicas",
+  /** PodUnavailableBudget, ours: "TooManyRequests" refuses evictions with 429 instead of 403, so that `kubectl drain` tries again. */
+  pubEvictionResponse: "pub.kruise.io/eviction-response",
   sidecarSetHash: "kruise.io/sidecarset-hash",
   sidecarSetHashWithoutImage: "kruise.io/sidecarset-hash-without-image",
   sidecarSetInjectedList: "kruise.io/sidecarset-injected-list",

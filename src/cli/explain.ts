@@ -23,13 +23,13 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
   const output = parsed.values.output || parsed.values.o;
   if (output !== "" && output !== "json") return wrong(`--output=${output}: expected json`);
 
-  const explainer = explainerOf(target.kind);
-  if (explainer === undefined) return wrong(`nothing is known about "${target.kind}": expected ${known().join(", ")}`);
+  const explainers = explainersOf(target.kind);
+  if (explainers.length === 0) return wrong(`nothing is known about "${target.kind}": expected ${known().join(", ")}`);
   const result = await connect(parsed.values);
   if (!result.ok) return wrong(result.message);
   const { connected } = result;
   try {
-    const explanation = await ask(explainer, target.name, connected);
+    const explanation = await ask(explainers, target.name, connected);
     if (typeof explanation === "string") return wrong(explanation);
     process.stdout.write(output === "json" ? `${JSON.stringify(explanation, null, 2)}\n` : textOf(explanation, connected.context.nowMs()));
     return explanation.state === "rest" ? 0 : 1;
@@ -38,23 +38,40 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
   }
 }
 
-async function ask(explainer: Explainer, name: string, connected: Connected): Promise<Explanation | string> {
-  const unreadable = await connected.load([explainer.of, ...explainer.reads]);
+/** What each feature has to say about the object, as one answer. */
+async function ask(explainers: readonly Explainer[], name: string, connected: Connected): Promise<Explanation | string> {
+  const { of } = explainers[0] as Explainer;
+  // What the cluster does not serve holds nothing.
+  const reads = explainers.flatMap((explainer) => explainer.reads).filter((kind) => connected.discovery.servesVersion(kind));
+  const unreadable = await connected.load([...new Set([of, ...reads])]);
   if (unreadable !== undefined) return `cannot read what the answer needs: ${unreadable}`;
-  const namespace = explainer.of.namespaced ? connected.namespace : "";
-  const explanation = await explainer.explain(connected.context, { namespace, name });
-  return explanation ?? `${explainer.of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
+  const namespace = of.namespaced ? connected.namespace : "";
+  const answers = await Promise.all(explainers.map((explainer) => explainer.explain(connected.context, { namespace, name })));
+  const known = answers.filter((answer) => answer !== undefined);
+  return merged(known) ?? `${of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
 }
 
-function explainerOf(word: string): Explainer | undefined {
+export function merged(answers: readonly Explanation[]): Explanation | undefined {
+  if (answers.length < 2) return answers[0];
+  const states = new Set(answers.map(({ state }) => state));
+  return {
+    state: states.has("held") ? "held" : states.has("moving") ? "moving" : "rest",
+    summary: answers.map(({ summary }) => summary).join("\n"),
+    next: answers.flatMap(({ next }) => next),
+    held: answers.flatMap(({ held }) => held),
+  };
+}
+
+function explainersOf(word: string): readonly Explainer[] {
   const asked = word.toLowerCase().split(".")[0] ?? "";
   return features
     .flatMap((feature) => feature.explain ?? [])
-    .find(({ of, aliases }) => asked === of.kind.toLowerCase() || asked === of.plural || aliases.includes(asked));
+    .filter(({ of, aliases }) => asked === of.kind.toLowerCase() || asked === of.plural || aliases.includes(asked));
 }
 
 function known(): string[] {
-  return features.flatMap((feature) => feature.explain ?? []).map(({ of }) => `${of.kind.toLowerCase()}/NAME`);
+  const names = features.flatMap((feature) => feature.explain ?? []).map(({ of }) => `${of.kind.toLowerCase()}/NAME`);
+  return [...new Set(names)];
 }
 
 /** "cloneset/web" or "cloneset web". */

@@ -39,6 +39,8 @@ export interface Controller<O = unknown, S = unknown> {
 
 export interface Watch<T extends KubeObject = KubeObject> {
   readonly of: Kind<T>;
+  /** The controller runs also while this kind is not served. Who declares it lists the kind in the `reads` of its feature as well. */
+  readonly optional?: true;
   /** Pure but for the cache: which keys may see a different world after this change. `before` absent: created; `after` absent: gone. */
   readonly wakes: (change: Seen<T>, context: Context) => Iterable<Key>;
 }

@@ -168,8 +168,9 @@ export class Runner {
   }
 
   async #startOne(controller: Controller): Promise<void> {
-    const { cache } = this.#ports;
-    const kinds = kindsOf(controller);
+    const { cache, served } = this.#ports;
+    const optional = controller.watches.filter((watch) => watch.optional && served.serves(watch.of)).map((watch) => watch.of);
+    const kinds = [...kindsOf(controller), ...optional];
     for (const kind of kinds) cache.ensure(kind);
     await this.#synced(controller, kinds);
     if (this.#isStopped) return;
@@ -269,9 +270,10 @@ export class Runner {
   }
 }
 
+/** Those without which it cannot run. */
 function kindsOf(controller: Controller): readonly Kind[] {
   const kinds = new Map<string, Kind>();
-  for (const kind of [controller.of, ...controller.watches.map((watch) => watch.of), ...(controller.reads ?? [])])
-    kinds.set(resourceName(kind), kind);
+  const watched = controller.watches.filter((watch) => !watch.optional).map((watch) => watch.of);
+  for (const kind of [controller.of, ...watched, ...(controller.reads ?? [])]) kinds.set(resourceName(kind), kind);
   return [...kinds.values()];
 }

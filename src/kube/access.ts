@@ -29,12 +29,18 @@ export interface ListOptions {
   readonly fieldSelector?: string;
   /** Objects a page; default 500. */
   readonly limit?: number;
+  /** No more pages are read once there are so many objects; default: all. */
+  readonly itemsMax?: number;
+  /** Nothing of each object but its metadata. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface ScaleView {
   readonly replicas: number;
   /** String form; "" when the kind reports none. */
   readonly selector: string;
+  /** Of the object whose scale it is, where the server says so. */
+  readonly uid?: string;
 }
 
 export type PatchType = "merge" | "strategic" | "json";

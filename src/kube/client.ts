@@ -12,6 +12,7 @@ import type { KubeObject } from "./types.ts";
 
 /** Objects a page: large enough to need few requests, small enough for the server's memory. */
 const pageSizeDefault = 500;
+const metadataListAccept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /** A list whose continue token expires is begun again; more than this and the server is too slow for its own compaction. */
 const listRestartsMax = 3;
 
@@ -78,11 +79,14 @@ export class KubeClient implements Writer, LiveReader {
 
   /** Page by page. A failure is the last thing given; "expired" means that the list must begin again. */
   async *pages<T extends KubeObject>(kind: Kind<T>, options: ListOptions = {}): AsyncGenerator<Written<ListPage<T>>, void> {
-    const { labelSelector, fieldSelector, limit = pageSizeDefault } = options;
+    const { labelSelector, fieldSelector, limit = pageSizeDefault, itemsMax = Number.POSITIVE_INFINITY } = options;
     const path = collectionPath(kind, options.namespace);
+    const accept = options.metadataOnly ? metadataListAccept : undefined;
     let next: string | undefined;
+    let read = 0;
     do {
-      const answer = await this.send<RawList<T>>("GET", withQuery(path, { limit, labelSelector, fieldSelector, continue: next }));
+      const page = withQuery(path, { limit, labelSelector, fieldSelector, continue: next });
+      const answer = await this.send<RawList<T>>("GET", page, undefined, undefined, undefined, accept);
       if (!answer.ok) {
         yield answer;
         return;
@@ -91,13 +95,16 @@ export class KubeClient implements Writer, LiveReader {
       for (const item of items) fillType(kind, item);
       yield { ok: true, object: { items, resourceVersion: answer.object.metadata?.resourceVersion ?? "" } };
       next = answer.object.metadata?.continue;
-    } while (next);
+      read += items.length;
+    } while (next && read < itemsMax);
   }
 
   async scale(kind: Kind, key: Key): Promise<Written<ScaleView>> {
-    const answer = await this.send<{ spec?: { replicas?: number }; status?: { selector?: string } }>("GET", objectPath(kind, key, "scale"));
+    const answer = await this.send<RawScale>("GET", objectPath(kind, key, "scale"));
     if (!answer.ok) return answer;
-    return { ok: true, object: { replicas: answer.object.spec?.replicas ?? 0, selector: answer.object.status?.selector ?? "" } };
+    const { metadata, spec, status } = answer.object;
+    const uid = metadata?.uid ? { uid: metadata.uid } : {};
+    return { ok: true, object: { replicas: spec?.replicas ?? 0, selector: status?.selector ?? "", ...uid } };
   }
 
   create<T extends KubeObject>(kind: Kind<T>, object: Draft<T>, options: WriteOptions = {}): Promise<Written<T>> {
@@ -193,6 +200,11 @@ export class KubeClient implements Writer, LiveReader {
 interface RawList<T> {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
   readonly items?: readonly T[] | null;
+}
+interface RawScale {
+  readonly metadata?: { readonly uid?: string };
+  readonly spec?: { readonly replicas?: number };
+  readonly status?: { readonly selector?: string };
 }
 interface DeleteStatus {
   readonly kind: "Status";

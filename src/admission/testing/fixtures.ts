@@ -25,6 +25,10 @@ export function contextWith(changes: Partial<AdmissionContext> = {}): AdmissionC
     log: silentLogger,
     nowMs: () => 0,
     random: () => 0.5,
+    after(_delayMs, run) {
+      queueMicrotask(run);
+      return () => {};
+    },
     emit() {},
     refused() {},
     ...changes,

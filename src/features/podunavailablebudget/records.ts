@@ -1,0 +1,86 @@
+/**
+ * How long what was let through stays in the ledger. It may go early only when the pod was seen on its way out; a pod that the cache
+ * does not show is gone, or not there yet, and the two cannot be told apart.
+ */
+import { isFinished, isTerminating } from "../../kube/pod.ts";
+import { parseTime } from "../../kube/time.ts";
+import type { Pod } from "../../kube/types.ts";
+import { budgetLimits } from "../../workload/budget/index.ts";
+
+export const recordLimits = {
+  /** ms a record stays when its pod is seen going: several that go together are forgotten in one write. */
+  goingMs: 5_000,
+  /** ms by which the clocks of webhooks and API server may differ when it is said which deletion a record stands for. */
+  skewMs: 2_000,
+  /** Pods asked for live in one round, each of which should have gone and has not. */
+  asksMax: 16,
+} as const;
+
+export type Times = Readonly<Record<string, string>>;
+
+export interface Records {
+  readonly disruptedPods: Times;
+  readonly unavailablePods: Times;
+}
+
+export interface Kept extends Records {
+  /** Names of pods whose deletion was let through and never came. */
+  readonly notDeleted: readonly string[];
+  /** When the next record has had its time; undefined: none is left. */
+  readonly nextMs?: number;
+}
+
+export interface Known {
+  /** The pod of that name, as the cache shows it. */
+  podNamed(name: string): Readonly<Pod> | undefined;
+  /** Whether the server itself says that the pod is still there as the cache shows it. */
+  isConfirmed(name: string): boolean;
+}
+
+export function keepRecords(before: Partial<Records>, known: Known, nowMs: number): Kept {
+  const notDeleted: string[] = [];
+  let nextMs = Number.POSITIVE_INFINITY;
+  const keep = (times: Times | undefined, termMs: number, over: (name: string, atMs: number) => boolean): Times => {
+    const kept: Record<string, string> = {};
+    for (const [name, time] of Object.entries(times ?? {})) {
+      const atMs = parseTime(time) ?? 0;
+      const untilMs = atMs + (isSeenGoing(known.podNamed(name), atMs) ? Math.min(recordLimits.goingMs, termMs) : termMs);
+      if (nowMs > untilMs && over(name, atMs)) continue;
+      kept[name] = time;
+      // Whole seconds on the wire: one more, so that its time is over when we look again.
+      nextMs = Math.min(nextMs, Math.max(untilMs + 1, nowMs + (nowMs > untilMs ? 1_000 : 0)));
+    }
+    return kept;
+  };
+  const disruptedPods = keep(before.disruptedPods, budgetLimits.disruptedMs, (name, atMs) => {
+    const pod = known.podNamed(name);
+    if (!isStill(pod)) return true;
+    // What should be gone and is not: the cache may be behind, and then the pod would be counted that is gone.
+    if (!known.isConfirmed(name)) return false;
+    if ((parseTime(pod.metadata.creationTimestamp) ?? 0) <= atMs) notDeleted.push(name);
+    return true;
+  });
+  const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, () => true);
+  return { disruptedPods, unavailablePods, notDeleted, ...(Number.isFinite(nextMs) ? { nextMs } : {}) };
+}
+
+/** Names that the server should be asked for before their records are dropped. */
+export function overdue(times: Times | undefined, podNamed: Known["podNamed"], nowMs: number): readonly string[] {
+  return Object.entries(times ?? {})
+    .filter(([name, time]) => nowMs > (parseTime(time) ?? 0) + budgetLimits.disruptedMs && isStill(podNamed(name)))
+    .map(([name]) => name);
+}
+
+function isStill(pod: Readonly<Pod> | undefined): pod is Readonly<Pod> {
+  return pod !== undefined && !isTerminating(pod) && !isFinished(pod);
+}
+
+/** Whether the pod is going because of what was recorded, and not because of an earlier deletion of a pod of that name. */
+function isSeenGoing(pod: Readonly<Pod> | undefined, atMs: number): boolean {
+  if (pod === undefined) return false;
+  if (isFinished(pod)) return true;
+  const endMs = parseTime(pod.metadata.deletionTimestamp);
+  if (endMs === undefined) return false;
+  const askedMs = endMs - (pod.metadata.deletionGracePeriodSeconds ?? 0) * 1_000;
+  return askedMs >= atMs - recordLimits.skewMs;
+}
