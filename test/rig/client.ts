@@ -46,6 +46,8 @@ const contentTypes: Record<ContentType, string> = {
 };
 
 const requestTimeoutMs = 60_000;
+const throttledTriesMax = 20;
+const throttledPauseMs = 250;
 
 export class ApiClient {
   constructor(
@@ -90,16 +92,25 @@ export class ApiClient {
     });
   }
 
+  /** As every client does: a server that asks to come back later (while a definition changes, say) is asked again. */
+  private async patiently<T>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
+    for (let tries = 1; ; tries += 1) {
+      const answer = await this.request<T>(method, path, body, contentType);
+      if (answer.status !== 429 || tries === throttledTriesMax) return answer;
+      await Bun.sleep(throttledPauseMs);
+    }
+  }
+
   /** Like `request`, for requests that have to succeed. @throws Error with the server's message */
   async must<T = ObjectLike>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<T> {
-    const answer = await this.request<T>(method, path, body, contentType);
+    const answer = await this.patiently<T>(method, path, body, contentType);
     if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${statusMessage(answer.body)}`);
     return answer.body;
   }
 
   /** The object, or undefined when it does not exist. */
   async get<T = ObjectLike>(path: string): Promise<T | undefined> {
-    const answer = await this.request<T>("GET", path);
+    const answer = await this.patiently<T>("GET", path);
     if (answer.status === 404) return undefined;
     if (answer.status >= 300) throw new Error(`GET ${path} answered ${answer.status}: ${statusMessage(answer.body)}`);
     return answer.body;

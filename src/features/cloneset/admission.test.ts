@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { AdmissionContext, AdmissionRequest, Operation, Refusal } from "../../admission/webhook.ts";
+import { cloneSetConversion } from "../../api/cloneset-conversion.ts";
 import { type GateName, gatesWith } from "../../api/gates.ts";
 import { testSettings } from "../../engine/testing/settings.ts";
 import { deepEqual, type Fields } from "../../kube/json.ts";
@@ -149,6 +150,21 @@ describe("filling in", () => {
       expect(defaulted(version, once)).toEqual(once);
     }
   });
+
+  test.each(["InPlaceIfPossible", "InPlaceOnly", "OnDelete", "ReCreate"])(
+    "8.28: a v1alpha1 %s read and written back is no change",
+    (type) => {
+      const asStored = (object: Loose) =>
+        cloneSetConversion.toStorage({ ...object, apiVersion: "apps.kruise.io/v1alpha1" } as unknown as KubeObject) as KubeObject & Loose;
+      const created = asStored(defaulted("v1alpha1", given({ updateStrategy: { type } })));
+      const read = cloneSetConversion.fromStorage(created) as KubeObject & Loose;
+      const written = defaulted("v1alpha1", read, "UPDATE", read);
+      expect(written).toEqual(read);
+      // … and what that stores is no change for the other version.
+      const stored = asStored(written);
+      expect(defaulted("v1beta1", stored, "UPDATE", stored)).toEqual(stored);
+    },
+  );
 });
 
 const rolling = (version: Version, fields: Loose): Loose =>

@@ -15,10 +15,12 @@ export function defaultCloneSet(object: Fields, version: CloneSetVersion, gates:
   const spec = isAbsent(object["spec"]) ? {} : object["spec"];
   if (!isFields(spec)) return object;
   const strategy = isAbsent(spec["updateStrategy"]) ? {} : spec["updateStrategy"];
+  const oldStrategy = fieldsOf(fieldsOf(old?.["spec"])["updateStrategy"]);
+  const fill = version === "v1beta1" ? strategyV1Beta1 : strategyV1Alpha1;
   const defaulted = withFields(spec, {
     ...(isAbsent(spec["replicas"]) ? { replicas: defaultReplicas } : {}),
     ...(isAbsent(spec["revisionHistoryLimit"]) ? { revisionHistoryLimit: defaultRevisionHistoryLimit } : {}),
-    ...(isFields(strategy) ? { updateStrategy: version === "v1beta1" ? strategyV1Beta1(strategy) : strategyV1Alpha1(strategy) } : {}),
+    ...(isFields(strategy) ? { updateStrategy: fill(strategy, oldStrategy) } : {}),
   });
   return withFields(object, { spec: withTemplates(defaulted, gates, old) });
 }
@@ -43,22 +45,30 @@ function withTemplates(spec: Fields, gates: Gates, old: Fields | undefined): Fie
   });
 }
 
-function strategyV1Alpha1(strategy: Fields): Fields {
+// What conversion drops on the way to storage or back is filled in once, not at every write: else each write would look like a change.
+
+function strategyV1Alpha1(strategy: Fields, old: Fields): Fields {
   const typed = isEmpty(strategy["type"]) ? withFields(strategy, { type: "ReCreate" }) : strategy;
-  return withRollingDefaults(withInPlaceStrategy(typed, typed["type"]));
+  if (typed["type"] === "OnDelete" && old["type"] === "OnDelete") return typed;
+  return withRollingDefaults(withInPlaceStrategy(typed, "type", old));
 }
 
-function strategyV1Beta1(strategy: Fields): Fields {
+function strategyV1Beta1(strategy: Fields, old: Fields): Fields {
   const typed = isEmpty(strategy["type"]) ? withFields(strategy, { type: "RollingUpdate" }) : strategy;
   const rolling = isAbsent(typed["rollingUpdate"]) ? {} : typed["rollingUpdate"];
   if (typed["type"] !== "RollingUpdate" || !isFields(rolling)) return typed;
   const policed = isEmpty(rolling["podUpdatePolicy"]) ? withFields(rolling, { podUpdatePolicy: "ReCreate" }) : rolling;
-  return withFields(typed, { rollingUpdate: withRollingDefaults(withInPlaceStrategy(policed, policed["podUpdatePolicy"])) });
+  const oldRolling = fieldsOf(old["rollingUpdate"]);
+  return withFields(typed, { rollingUpdate: withRollingDefaults(withInPlaceStrategy(policed, "podUpdatePolicy", oldRolling)) });
 }
 
-function withInPlaceStrategy(fields: Fields, policy: unknown): Fields {
-  const inPlace = policy === "InPlaceIfPossible" || policy === "InPlaceOnly";
-  return inPlace && isAbsent(fields["inPlaceUpdateStrategy"]) ? withFields(fields, { inPlaceUpdateStrategy: {} }) : fields;
+const isInPlace = (policy: unknown): boolean => policy === "InPlaceIfPossible" || policy === "InPlaceOnly";
+
+/** @param policy the name of the field that says how pods are updated */
+function withInPlaceStrategy(fields: Fields, policy: "type" | "podUpdatePolicy", old: Fields): Fields {
+  const goesWithout = isInPlace(old[policy]) && isAbsent(old["inPlaceUpdateStrategy"]);
+  const missing = isInPlace(fields[policy]) && isAbsent(fields["inPlaceUpdateStrategy"]);
+  return missing && !goesWithout ? withFields(fields, { inPlaceUpdateStrategy: {} }) : fields;
 }
 
 function withRollingDefaults(fields: Fields): Fields {
