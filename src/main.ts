@@ -14,9 +14,12 @@ const usage = `Kruiser: the OpenKruise API in one binary.
 The same binary under the name kubectl-kruise is the kubectl plugin.
 `;
 
+/** Names under which OpenKruise's manifests start the image. */
+const namedModes: Readonly<Record<string, string>> = { manager: "manager", "kruise-daemon": "daemon" };
+
 /** @returns the exit code; the long-running roles resolve when they are asked to stop */
 async function main(args: readonly string[]): Promise<number> {
-  const mode = modeOf(args);
+  const mode = modeOf(args) ?? namedModes[basename(process.argv0)];
   switch (mode) {
     case "manager":
       return (await import("./manager/main.ts")).managerMain(args);
