@@ -24,6 +24,7 @@ import { containersOfPod, type PodContainer } from "../containers/read.ts";
 import type { RuntimeService } from "../cri/client.ts";
 import type { Frame, Part } from "../frame.ts";
 import { patchStatus } from "../patch-status.ts";
+import { GraceClock } from "./grace.ts";
 import { isOver, pick, type Request } from "./pick.ts";
 import { afterKill, nextStep, noRuntimeMessage, opening } from "./plan.ts";
 
@@ -76,6 +77,7 @@ export function recreatePart(frame: Frame): Part {
 class RecreateWorker {
   readonly #frame: Frame;
   readonly #client: KubeClient;
+  readonly #grace = new GraceClock();
 
   constructor(frame: Frame) {
     this.#frame = frame;
@@ -96,7 +98,7 @@ class RecreateWorker {
 
   async #manage(request: Request): Promise<Worked> {
     const { env, runtimes } = this.#frame;
-    const first = opening(request, env.nowMs());
+    const first = opening(request, env.nowMs(), this.#grace.ageMs(request, env.monotonicMs()));
     switch (first.do) {
       case "begin":
         return this.#written(request, { phase: "Recreating" });

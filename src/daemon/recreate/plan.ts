@@ -29,9 +29,13 @@ const graceSlackMs = 100;
 /** A container that the runtime does not have is looked for again: nobody else may tell of it. */
 const lookAgainMs = 5000;
 
-export function opening(request: Request, nowMs: number): Opening {
+/**
+ * @param graceAgeMs how long ago the grace period was seen to begin; undefined: it had begun when the request was first seen, and only
+ *   the server's clock tells when
+ */
+export function opening(request: Request, nowMs: number, graceAgeMs?: number): Opening {
   if (request.status?.phase !== "Recreating") return { do: "begin" };
-  const graceMs = unreadyLeftMs(request, nowMs);
+  const graceMs = unreadyLeftMs(request, nowMs, graceAgeMs);
   if (graceMs === undefined) return { do: "wait" };
   if (graceMs > 0) return { do: "wait", afterMs: graceMs + graceSlackMs };
   const runtimeName = runtimeNameOf(request);
@@ -40,12 +44,23 @@ export function opening(request: Request, nowMs: number): Opening {
 }
 
 /** 0 when there is nothing to wait for, undefined when the pod is not known to be out of service yet. */
-function unreadyLeftMs(request: Request, nowMs: number): number | undefined {
-  const graceSeconds = request.spec.strategy?.unreadyGracePeriodSeconds;
-  if (graceSeconds === undefined) return 0;
+function unreadyLeftMs(request: Request, nowMs: number, graceAgeMs: number | undefined): number | undefined {
+  const graceMs = (request.spec.strategy?.unreadyGracePeriodSeconds ?? 0) * 1000;
+  if (!awaitsGrace(request)) return 0;
+  const sinceMs = graceSinceMs(request);
+  if (sinceMs === undefined) return undefined;
+  // A clock that is behind the server's must not make it wait longer than the whole period.
+  return Math.min(graceMs, Math.max(0, graceMs - (graceAgeMs ?? nowMs - sinceMs)));
+}
+
+export function awaitsGrace(request: Request): boolean {
+  return request.spec.strategy?.unreadyGracePeriodSeconds !== undefined;
+}
+
+/** When the pod was taken out of service, by the server's clock. */
+export function graceSinceMs(request: Request): number | undefined {
   const grace = request.status?.conditions?.find(({ type, status }) => type === conditionType.preRecreateGrace && status === "True");
-  const sinceMs = parseTime(grace?.lastTransitionTime);
-  return sinceMs === undefined ? undefined : Math.max(0, graceSeconds * 1000 - (nowMs - sinceMs));
+  return parseTime(grace?.lastTransitionTime);
 }
 
 /** The one runtime of all its containers. */

@@ -147,6 +147,14 @@ describe("26: the snapshot", () => {
     expect(seen()?.status?.containerStatusSnapshot).toHaveLength(1);
   });
 
+  test("a node whose clock is an hour behind is not waited for in vain", async () => {
+    await start();
+    daemon({ phase: "Recreating" });
+    statuses(runningStatus("app", "app-2", 1, "2024-12-31T23:00:00Z"));
+    await advance(1);
+    expect(seen()?.status?.containerStatusSnapshot).toHaveLength(1);
+  });
+
   test("sidecars that are init containers are in it", async () => {
     await start({ initContainers: [{ name: "mesh", restartPolicy: "Always" }], initStatuses: [runningStatus("mesh")] });
     daemon({ phase: "Recreating" });
