@@ -14,6 +14,11 @@ export const daemonFlags = {
   },
   "socket-dir": { type: "string", default: "/hostvarrun", help: "where the host's /var/run is mounted" },
   "max-workers-for-pull-image": { type: "integer", default: -1, help: "images pulled at once; 0 or less: no limit" },
+  "image-disk-free-percent-min": {
+    type: "integer",
+    default: 5,
+    help: "an image is only pulled while so much of the image disk is free; 0: always",
+  },
   "plugin-config-file": {
     type: "string",
     default: "/kruise/CredentialProviderPlugin.yaml",
