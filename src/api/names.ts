@@ -80,6 +80,8 @@ export const annotation = {
   pubEvictionResponse: "pub.kruise.io/eviction-response",
   sidecarSetHash: "kruise.io/sidecarset-hash",
   sidecarSetHashWithoutImage: "kruise.io/sidecarset-hash-without-image",
+  /** SidecarSet: "true" evicts pods that should have been injected and were not. */
+  sidecarSetEvictMissed: "kruise.io/sidecarset-evict-missed",
   sidecarSetInjectedList: "kruise.io/sidecarset-injected-list",
   sidecarSetInPlaceUpdateState: "kruise.io/sidecarset-inplace-update-state",
   sidecarSetWorkingHotUpgradeContainer: "kruise.io/sidecarset-working-hotupgrade-container",

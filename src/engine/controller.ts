@@ -3,6 +3,7 @@ import type { Settings } from "../api/settings.ts";
 import type { Reader } from "../kube/access.ts";
 import type { Key, Kind } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
+import type { Metric } from "./metrics.ts";
 import type { Plan } from "./plan.ts";
 
 export interface Context {
@@ -31,10 +32,20 @@ export interface Controller<O = unknown, S = unknown> {
   readonly concerns?: (change: Seen, context: Context) => boolean;
   /** Further kinds that `observe` reads from the cache. */
   readonly reads?: readonly Kind[];
+  /** Gauges over its reasons. */
+  readonly gauges?: readonly ReasonGauge[];
   /** A snapshot for `plan`, or undefined when there is nothing to do (the object is gone). No writes. */
   observe(context: Context, key: Key): O | undefined | Promise<O | undefined>;
   /** Pure: no I/O, no clock, no chance of its own. */
   plan(observed: O, nowMs: number): Plan<S>;
+}
+
+/** How many things each object of the controller's kind leaves alone for this reason: one series an object, and 0 once there was one. */
+export interface ReasonGauge {
+  readonly code: string;
+  readonly metric: Metric;
+  /** The label of the metric that takes the object: "name", or "namespace/name". */
+  readonly label: string;
 }
 
 export interface Watch<T extends KubeObject = KubeObject> {

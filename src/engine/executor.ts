@@ -11,7 +11,7 @@ import type { KubeObject } from "../kube/types.ts";
 import type { Conditions } from "./conditions.ts";
 import { freshest, isGone, liveRead, type Objects, objectId } from "./freshest.ts";
 import type { ObjectLocks } from "./locks.ts";
-import type { Action, Change, ConditionStep, Create, Delete, Outcome, Step, WriteStep } from "./plan.ts";
+import type { Action, Change, ConditionStep, Create, Delete, Evict, Outcome, Step, WriteStep } from "./plan.ts";
 import { deleteOptions, send } from "./send.ts";
 import type { Slots } from "./slots.ts";
 import { inGrowingBatches } from "./slow-start.ts";
@@ -93,6 +93,8 @@ export class KubeExecutor implements Executor {
           return await this.#create(action, context);
         case "delete":
           return await this.#delete(action, context);
+        case "evict":
+          return await this.#evict(action, context);
         case "change":
           return await this.#change(action, context);
       }
@@ -145,6 +147,18 @@ export class KubeExecutor implements Executor {
         const live = await slots.run(context.lane, () => liveRead(this.#deps, action.on));
         if (!live.ok && live.why === "notFound") return { action, result: "done", unchanged: true };
       }
+      return this.#failed(action, answer, { did: "delete", of: action.on.of, key: action.on, uid: action.on.uid }, context);
+    });
+  }
+
+  #evict(action: Evict, context: ActContext): Promise<Outcome> {
+    const { write, slots, locks } = this.#deps;
+    return locks.run(objectId(action.on.of, action.on), async () => {
+      const answer = await slots.run(context.lane, () => write.evict(action.on));
+      // The answer does not carry the pod: the watch shows what becomes of it.
+      if (answer.ok) return { action, result: "done" };
+      // Another uid is a conflict: ours is gone, its name is taken by a successor.
+      if (answer.why === "notFound" || answer.why === "conflict") return { action, result: "done", unchanged: true };
       return this.#failed(action, answer, { did: "delete", of: action.on.of, key: action.on, uid: action.on.uid }, context);
     });
   }

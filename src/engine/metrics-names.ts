@@ -89,7 +89,7 @@ export const metrics = {
   relistDriftTotal: counter("kruiser_relist_drift_total", ["resource"], "Objects that a list showed otherwise than the watch had."),
   cacheObjects: gauge("kruiser_cache_objects", ["resource"], "Objects in the watch cache."),
   cacheBytes: gauge("kruiser_cache_bytes", ["resource"], "Bytes of JSON that the cached objects came from."),
-  injectionMissedTotal: counter("kruiser_injection_missed_total", [], "Pods that were made without what a SidecarSet should have added."),
+  injectionMissed: gauge("kruiser_injection_missed", ["sidecarset"], "Pods that were made without what the SidecarSet should have added."),
   webhookFailopenTotal: counter("kruiser_webhook_failopen_total", ["webhook"], "Admissions that passed since the webhook was down."),
   certExpirySeconds: gauge("kruiser_cert_expiry_seconds", [], "Until the serving certificate ends."),
   eventLoopLagSeconds: histogram(

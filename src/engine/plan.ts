@@ -85,6 +85,13 @@ export interface Delete<T extends KubeObject = KubeObject> extends ActionBase {
   readonly gracePeriodSeconds?: number;
 }
 
+/** Asks for a pod to go, which budgets may refuse: that is a failure, and tried again. Gone already counts as done. */
+export interface Evict extends ActionBase {
+  readonly do: "evict";
+  /** Carries the uid. */
+  readonly on: Ref;
+}
+
 export interface Change<T extends KubeObject = KubeObject> extends ActionBase {
   readonly do: "change";
   readonly on: Ref<T>;
@@ -124,7 +131,7 @@ export interface ConditionStep<T extends KubeObject = KubeObject> {
 
 export type Write<T extends KubeObject = KubeObject> = { readonly patch: PatchType; readonly body: object } | { readonly put: T };
 
-export type Action = Create | Delete | Change;
+export type Action = Create | Delete | Evict | Change;
 
 export type Outcome =
   /** `unchanged`: it was so already, nothing was written, and nobody is told. */
@@ -139,6 +146,9 @@ export function change<T extends KubeObject>(action: Omit<Change<T>, "do">): Act
 }
 export function create<T extends KubeObject>(action: Omit<Create<T>, "do">): Action {
   return { do: "create", ...action } as unknown as Create;
+}
+export function evict(action: Omit<Evict, "do">): Action {
+  return { do: "evict", ...action };
 }
 export function remove<T extends KubeObject>(action: Omit<Delete<T>, "do">): Action {
   return { do: "delete", ...action } as unknown as Delete;

@@ -44,6 +44,19 @@ export class Reasons {
     return kept !== after.size || kept !== (before?.size ?? 0);
   }
 
+  /** How many things are left alone for this reason, by key; keys without any are not in it. */
+  counts(controller: string, code: string): ReadonlyMap<string, number> {
+    const prefix = `${controller}|`;
+    const counts = new Map<string, number>();
+    for (const [id, reasons] of this.#keys) {
+      if (!id.startsWith(prefix)) continue;
+      let count = 0;
+      for (const reason of reasons.values()) if (reason.code === code) count += 1;
+      if (count > 0) counts.set(id.slice(prefix.length), count);
+    }
+    return counts;
+  }
+
   forget(controller: string, key: Key): void {
     this.#keys.delete(`${controller}|${keyText(key)}`);
   }

@@ -8,7 +8,7 @@ import type { Reader, Writer } from "../kube/access.ts";
 import { type Key, type Kind, keyOf, resourceName } from "../kube/kind.ts";
 import type { BackoffLimits } from "./backoff.ts";
 import { Conditions } from "./conditions.ts";
-import type { Context, Controller } from "./controller.ts";
+import type { Context, Controller, ReasonGauge } from "./controller.ts";
 import { type Executor, KubeExecutor } from "./executor.ts";
 import { Expectations } from "./expectations.ts";
 import { engineLimits } from "./limits.ts";
@@ -75,6 +75,7 @@ export class Runner {
   #waiting: Controller[] = [];
   #unwatchServed: Cancel | undefined;
   #resync: Cancel | undefined;
+  readonly #gauges: Cancel[] = [];
   #isStopped = false;
 
   constructor(env: Env, ports: RunnerPorts, options: RunnerOptions) {
@@ -143,6 +144,7 @@ export class Runner {
     this.#isStopped = true;
     this.#unwatchServed?.();
     this.#resync?.();
+    for (const cancel of this.#gauges.splice(0)) cancel();
     this.#router.close();
     this.#conditions.flush();
     const running = [...this.#running.values()];
@@ -177,10 +179,23 @@ export class Runner {
     const { queue, reconciler, status } = this.#assemble(controller);
     this.#running.set(controller.name, { controller, queue, status, context: reconciler.context });
     this.#metrics.set(names.maxConcurrentReconciles, { controller: controller.name }, this.#workers(controller));
+    for (const gauge of controller.gauges ?? []) this.#gauge(controller, gauge);
     // Subscribed and listed in one turn: no event falls between.
     this.#router.connect(controller, reconciler.context, queue);
     this.#enqueueAll(controller, queue, reconciler.context);
     this.#env.log.info({ controller: controller.name, workers: this.#workers(controller) }, "Starting workers");
+  }
+
+  /** Counted when somebody asks. */
+  #gauge({ name }: Controller, { code, metric, label }: ReasonGauge): void {
+    let shown: ReadonlySet<string> = new Set();
+    const cancel = this.#metrics.onCollect(() => {
+      const counts = this.reasons.counts(name, code);
+      for (const key of shown) if (!counts.has(key)) this.#metrics.set(metric, { [label]: key }, 0);
+      for (const [key, count] of counts) this.#metrics.set(metric, { [label]: key }, count);
+      shown = new Set(counts.keys());
+    });
+    this.#gauges.push(cancel);
   }
 
   #assemble(controller: Controller): { queue: WorkQueue; reconciler: Reconciler; status: StatusWriter } {

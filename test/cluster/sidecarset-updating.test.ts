@@ -404,6 +404,48 @@ describe("hot upgrade", () => {
   });
 });
 
+describe("pods that injection has missed", () => {
+  test.concurrent("are counted, and evicted where the set asks for it, one after the other", async () => {
+    const yard = await open();
+    await yard.set({ containers: [sidecar()], namespaceSelector: { matchLabels: { mesh: yard.namespace } } });
+    const labels = { app: yard.app };
+    const podSpec = { terminationGracePeriodSeconds: 1, containers: [{ name: "main", image: "app:v1" }] };
+    // Creation times are of whole seconds: these pods have to be younger than the set.
+    await waitFor("the next second", () => Date.now() > Date.parse(yard.get().metadata.creationTimestamp) + 2_000);
+    await rig.apply({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "web", namespace: yard.namespace },
+      spec: { replicas: 3, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: podSpec } },
+    });
+    await yard.until("three pods", () => yard.pods.filter(isReady).length === 3);
+    expect(yard.pods.map(containerNames)).toEqual([["main"], ["main"], ["main"]]);
+    await rig.admin.patch(`/api/v1/namespaces/${yard.namespace}`, { metadata: { labels: { mesh: yard.namespace } } }, "merge");
+    const series = `kruiser_injection_missed{sidecarset="${yard.name()}"}`;
+    const counted = async () => (await (await fetch(manager.metricsUrl)).text()).split("\n").find((line) => line.startsWith(series));
+    await waitFor("the gauge", async () => (await counted()) === `${series} 3`);
+    await waitFor(
+      "the next second",
+      () => Date.now() > Math.max(...yard.pods.map((pod) => Date.parse(pod.metadata.creationTimestamp))) + 2_000,
+    );
+    await yard.pod("proof", { labels: { app: yard.app }, spec: podSpec });
+    await yard.untilCounts([1, 1, 1, 1]);
+    let leaving = 0;
+    yard.podMirror.listen(() => {
+      leaving = Math.max(leaving, yard.podMirror.objects.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length);
+    });
+    await yard.patchSet({ metadata: { annotations: { [annotation.sidecarSetEvictMissed]: "true" } } });
+    // The Deployment counts the proof as one of its own pods no more than the set does: three successors.
+    await yard.until(
+      "all pods to have sidecars",
+      () => yard.pods.length >= 3 && yard.pods.every((pod) => containerNames(pod).includes("side")),
+    );
+    await waitFor("the gauge to fall", async () => (await counted()) === `${series} 0`);
+    expect(leaving).toBe(1);
+    expect((await yard.event(yard.name(), "EvictedMissedPod")).type).toBe("Normal");
+  });
+});
+
 test("the rights that are generated were enough", () => {
   const lines = readFileSync(manager.logPath, "utf8").split("\n");
   expect(lines.filter((line) => line.includes("forbidden") && /sidecarset|controllerrevision/i.test(line))).toEqual([]);

@@ -46,7 +46,7 @@ function world(
     namespaceLabels: () => ({}),
     revisions: [],
     occupant: () => undefined,
-    missed: [],
+    missed: { pods: [], leaving: 0 },
   };
   return { observed, nowMs: 0, strategy, hashes: hashesOf(set.spec), members: members(letters, labelsOf) };
 }

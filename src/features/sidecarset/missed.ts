@@ -21,24 +21,34 @@ export const podsWithoutSidecars: Index<Pod> = {
 
 const staticPod = "kubernetes.io/config.mirror";
 
+export interface Missed {
+  readonly pods: readonly Readonly<Pod>[];
+  /** How many more are on their way out. */
+  readonly leaving: number;
+}
+
+const none: Missed = { pods: [], leaving: 0 };
+
 /** Selected, alive, younger than the SidecarSet, and without any sidecar. Older pods are left alone, as they should be. */
-export function missedPods(
-  read: Pick<Reader, "get" | "find" | "list">,
-  settings: Settings,
-  set: Readonly<SidecarSet>,
-): readonly Readonly<Pod>[] {
-  if (!settings.gates.enabled("PodWebhook") || set.spec.injectionStrategy?.paused === true) return [];
+export function missedPods(read: Pick<Reader, "get" | "find" | "list">, settings: Settings, set: Readonly<SidecarSet>): Missed {
+  if (!settings.gates.enabled("PodWebhook") || set.spec.injectionStrategy?.paused === true) return none;
   const sinceMs = parseTime(set.metadata.creationTimestamp);
-  if (sinceMs === undefined) return [];
+  if (sinceMs === undefined) return none;
   const isMissed = (pod: Readonly<Pod>): boolean =>
     matchesLabels(set, pod.metadata.labels) &&
-    isActive(pod) &&
     (parseTime(pod.metadata.creationTimestamp) ?? 0) > sinceMs &&
     pod.metadata.annotations?.[staticPod] === undefined;
-  return read
+  const found = read
     .list(namespaces)
     .filter((namespace) => isServed(namespace, settings) && matchesNamespace(set, namespace.metadata.labels ?? {}))
     .flatMap(({ metadata }) => read.find(podsWithoutSidecars, metadata.name).filter(isMissed));
+  if (found.length === 0) return none;
+  return { pods: found.filter(isActive), leaving: found.filter(isLeaving).length };
+}
+
+/** Asked to go, and still there. */
+function isLeaving({ metadata, status }: Readonly<Pod>): boolean {
+  return metadata.deletionTimestamp !== undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed";
 }
 
 /** Whether the API server asks the pod webhook about pods of this namespace. */

@@ -1,11 +1,14 @@
 /**
  * What a round does to a SidecarSet and its pods: register the content's revision, count, put the former workers of hot upgrades to rest or
- * update pods in place, and tell pods whether that is possible. Revisions that nobody needs go last.
+ * update pods in place, and tell pods whether that is possible. Pods that injection has missed go, where the user
+ * wants that. Revisions that nobody needs go last.
  */
 import type { SidecarSetStatus } from "../../api/sidecarset.ts";
 import type { Action, EventDraft, Plan, Reason } from "../../engine/plan.ts";
 import { recordOf } from "./annotations.ts";
 import { type Choice, choose } from "./choose.ts";
+import { evictMissed } from "./evict-missed.ts";
+import type { Missed } from "./missed.ts";
 import { reason } from "./reasons.ts";
 import { type Registered, register, surplus } from "./revisions.ts";
 import { hasTwins, isDeleting } from "./strategy.ts";
@@ -28,10 +31,12 @@ export function plan(observed: Observed, nowMs: number): Plan<SidecarSetStatus> 
   const obsolete = surplus(registered, observed.set, revisionsInUse(observed), world.strategy.revisionHistoryMax);
   const byName = new Map(world.members.map((member) => [member.pod.metadata.name, member]));
   const status = statusOf(world, registered);
+  const eviction = evictMissed(world);
   return {
-    actions: [...registered.actions, ...updates.actions, ...obsolete.map((action) => ({ ...action, after }))],
+    actions: [...registered.actions, ...updates.actions, ...eviction.actions, ...obsolete.map((action) => ({ ...action, after }))],
+    ...(eviction.againInMs === undefined ? {} : { requeueAfterMs: eviction.againInMs }),
     status: () => status,
-    reasons: [...updates.reasons, ...observed.missed.map(missedReason)],
+    reasons: [...updates.reasons, ...observed.missed.pods.map(missedReason)],
     events: updates.events,
     landed: (on) => {
       const member = byName.get(on);
@@ -71,7 +76,7 @@ function statusOf({ observed, members }: World, { name, collisionCount }: Regist
   };
 }
 
-function missedReason({ metadata }: Observed["missed"][number]): Reason {
+function missedReason({ metadata }: Missed["pods"][number]): Reason {
   return reason(`${metadata.namespace ?? ""}/${metadata.name}`, "InjectionMissed", { created: metadata.creationTimestamp });
 }
 

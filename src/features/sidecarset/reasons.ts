@@ -46,7 +46,7 @@ const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   WaitingForTwin: ({ container }) => `updated, waiting for container ${container} to come to rest`,
   UpdateStateUnreadable: () => "the record of its last update (annotation kruise.io/sidecarset-inplace-update-state) is not readable",
   WaitingForRest: ({ pods }) => `waits while ${pods} pods put the former worker of a hot-upgraded sidecar to rest`,
-  InjectionMissed: ({ created }) => `created ${created}, after the SidecarSet, and has no sidecars: recreate it to have them injected`,
+  InjectionMissed: ({ created }) => `created ${created}, after the SidecarSet, and has no sidecars: it gets them when it is recreated`,
 };
 
 /** A reason in plain words; an unknown code stands for itself. */

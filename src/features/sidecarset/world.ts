@@ -8,6 +8,7 @@ import type { ControllerRevision, Pod } from "../../kube/types.ts";
 import { recordOf } from "./annotations.ts";
 import { pendingContainer } from "./consistency.ts";
 import { type Hashes, hashesOf } from "./hash.ts";
+import type { Missed } from "./missed.ts";
 import { matchesLabels, matchesNamespace } from "./select.ts";
 import { type Sidecar, type Strategy, strategyOf } from "./strategy.ts";
 import { isResting } from "./twins.ts";
@@ -24,7 +25,7 @@ export interface Observed {
   /** The ControllerRevision of that name, whoever owns it. */
   occupant(name: string): Readonly<ControllerRevision> | undefined;
   /** Pods that should have been injected and were not. */
-  readonly missed: readonly Readonly<Pod>[];
+  readonly missed: Missed;
 }
 
 /** A pod that counts. */

@@ -159,6 +159,8 @@ export class World {
         this.afterWrite(action, this.pods.get(action.on.name));
         return { action, result: "done" };
       }
+      case "evict":
+        throw new Error("a CloneSet evicts nobody");
       case "change": {
         for (const step of action.steps) {
           const problem = this.#step(action.on.of.kind, action.on.name, step);
