@@ -51,6 +51,7 @@ const verbs: Readonly<Record<string, string>> = {
   prepare: "ask for leave to update (PreparingUpdate) pod",
   update: "update in place pod",
   mark: "mark for recreation pod",
+  budget: "charge the update of a pod to podunavailablebudget",
   "forget-deleted-pods": "remove names that are gone from podsToDelete of CloneSet",
 };
 

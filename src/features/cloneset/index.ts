@@ -44,6 +44,9 @@ export const cloneSet: Feature = {
     { group: "", resources: ["persistentvolumeclaims"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
     { group: "", resources: ["nodes"], verbs: ["get", "list", "watch"] },
     { group: "", resources: ["events"], verbs: ["create", "patch"] },
+    // An update that a budget guards is charged to it before the pod is taken out of service.
+    { group: "policy.kruise.io", resources: ["podunavailablebudgets"], verbs: ["get", "list", "watch"] },
+    { group: "policy.kruise.io", resources: ["podunavailablebudgets/status"], verbs: ["patch"] },
     { group: "apps", resources: ["controllerrevisions"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
     // Images pulled ahead of an in-place update.
     { group: "apps.kruise.io", resources: ["imagepulljobs"], verbs: ["get", "list", "watch", "create", "delete"] },

@@ -1,12 +1,14 @@
 /** What a CloneSet's round looks at: its pods, claims and revisions from the watch cache. */
 import { type CloneSet, cloneSets } from "../../api/cloneset.ts";
+import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import type { Context } from "../../engine/controller.ts";
 import { volumeClaimTemplatesHash } from "../../kube/canonical/hash.ts";
 import { isFields } from "../../kube/json.ts";
-import type { Key } from "../../kube/kind.ts";
+import { type Key, resourceName } from "../../kube/kind.ts";
 import { claimsByOwner, nodes, pods, podsByOwner } from "../../kube/kinds.ts";
 import { compileSelector } from "../../kube/selector.ts";
 import type { PersistentVolumeClaim, Pod } from "../../kube/types.ts";
+import { relatedBudget } from "../../workload/budget/index.ts";
 import { observeRevisions, revisionsOf } from "../../workload/revision/index.ts";
 import { instanceIdOf } from "./claims.ts";
 import { podName } from "./create.ts";
@@ -43,8 +45,15 @@ export async function observe(context: Context, key: Key): Promise<Observed | un
     revisions,
     seed: context.random(),
     podNamed: (name) => read.get(pods, { namespace: key.namespace, name }),
+    ...budgets(context, key.namespace),
     nodeLabel: (node, label) => read.get(nodes, { namespace: "", name: node })?.metadata.labels?.[label],
   };
+}
+
+/** Where updates are guarded: pods are taken out of service before they change, so their budget is asked before that. */
+function budgets({ read, settings }: Context, namespace: string): Pick<Observed, "budgetOf"> {
+  if (!settings.gates.enabled("PodUnavailableBudgetUpdateGate") || !settings.serves(resourceName(podUnavailableBudgets))) return {};
+  return { budgetOf: (pod) => read.get(podUnavailableBudgets, { namespace, name: relatedBudget(pod) }) };
 }
 
 /** With a selector that cannot be read every pod would be a stranger. */

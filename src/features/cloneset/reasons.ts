@@ -7,6 +7,8 @@ interface Figures {
   /** The pod belongs to the share that keeps its revision. */
   HeldByPartition: { kept: number };
   HeldByMaxUnavailable: { used: number; max: number };
+  /** A PodUnavailableBudget lets no more pods be unavailable. */
+  HeldByBudget: { budget: string };
   HeldByUpdateHook: { hook: string };
   Paused: Record<never, never>;
   OnDelete: Record<never, never>;
@@ -64,6 +66,7 @@ export const waiting: ReadonlySet<string> = new Set<Code>([
 const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   HeldByPartition: ({ kept }) => `held by partition: ${kept} pods keep their revision`,
   HeldByMaxUnavailable: ({ used, max }) => `held by maxUnavailable: ${used} of ${max} used`,
+  HeldByBudget: ({ budget }) => `held by podunavailablebudget ${budget}: no more pods may be unavailable now`,
   HeldByUpdateHook: ({ hook }) => `held by lifecycle hook inPlaceUpdate: ${hook}`,
   Paused: () => "the update is paused",
   OnDelete: () => "updateStrategy is OnDelete: the pod keeps its revision until somebody deletes it",

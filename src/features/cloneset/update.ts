@@ -7,6 +7,7 @@ import { type Action, change, type Reason } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import type { ControllerRevision, Pod } from "../../kube/types.ts";
+import { Charges, chargeAgainMs } from "../../workload/budget/index.ts";
 import { canUpdateInPlace, planUpdate } from "../../workload/inplace/index.ts";
 import { beforeUpdate, prepareSteps, stateMetadata } from "../../workload/lifecycle/index.ts";
 import { rankForUpdate } from "../../workload/order/index.ts";
@@ -83,14 +84,22 @@ export function planMoves(world: World, scale: ScalePlan, movers: Movers, refres
   const problems: string[] = [];
   let requeueAfterMs: number | undefined;
   const { now, used } = roomFor(world, scale, movers);
+  const charges = new Charges(world.observed.settings.gates, world.nowMs);
   for (const member of movers.chosen.slice(0, now)) {
     if (refreshing.has(member)) {
       reasons.push(reason(member.name, "BeingRefreshed", {}));
       continue;
     }
     const move = moveOf(world, member, movers.count > 0);
-    if ("action" in move) actions.push(move.action);
-    else if (move.reason !== undefined) reasons.push(move.reason);
+    if ("action" in move) {
+      const paid = pay(world, charges, member, move.action);
+      if ("refusedBy" in paid) {
+        reasons.push(reason(member.name, "HeldByBudget", { budget: paid.refusedBy }));
+        requeueAfterMs = Math.min(requeueAfterMs ?? chargeAgainMs, chargeAgainMs);
+        continue;
+      }
+      actions.push(...paid.actions);
+    } else if (move.reason !== undefined) reasons.push(move.reason);
     if ("problem" in move && move.problem !== undefined) problems.push(move.problem);
     if ("delayMs" in move && move.delayMs !== undefined) requeueAfterMs = Math.min(requeueAfterMs ?? move.delayMs, move.delayMs);
   }
@@ -127,6 +136,19 @@ function roomFor({ members, limits, observed }: World, { leaving }: ScalePlan, {
     now: movableCount(chosen, { unavailable, landing, unavailableMax }),
     used: Math.max(unavailable + limits.replicas - left, 0),
   };
+}
+
+/** What happens to a pod that a budget guards comes after the charge, and not at all without it. */
+function pay(
+  { observed }: World,
+  charges: Charges,
+  { pod }: Member,
+  action: Action,
+): { actions: readonly Action[] } | { refusedBy: string } {
+  const charge = charges.charge(observed.budgetOf?.(pod), pod, "UPDATE");
+  if ("refusedBy" in charge) return charge;
+  if (charge.free) return { actions: [action] };
+  return { actions: [charge.action, { ...action, after: [...(action.after ?? []), charge.action.id] }] };
 }
 
 type Move = { readonly action: Action; readonly delayMs?: number } | { readonly reason?: Reason; readonly problem?: string };

@@ -1,6 +1,7 @@
 /** What one plan looks at: the snapshot that observe.ts takes, and the pods as the rules see them. */
 import type { CloneSet } from "../../api/cloneset.ts";
 import { lifecycleState } from "../../api/names.ts";
+import type { PodUnavailableBudget } from "../../api/podunavailablebudget.ts";
 import type { Settings } from "../../api/settings.ts";
 import { compileSelector, type Matcher } from "../../kube/selector.ts";
 import type { PersistentVolumeClaim, Pod } from "../../kube/types.ts";
@@ -25,6 +26,8 @@ export interface Observed {
   podNamed(name: string): Readonly<Pod> | undefined;
   /** undefined when the node is not known or has no such label. */
   nodeLabel(node: string, key: string): string | undefined;
+  /** The PodUnavailableBudget that guards the pod; absent where updates ask no budget. */
+  budgetOf?(pod: Readonly<Pod>): Readonly<PodUnavailableBudget> | undefined;
 }
 
 /** An active pod that matches the selector: one that counts. */
