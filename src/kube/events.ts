@@ -234,7 +234,7 @@ function eventOf(shared: Shared, { component, subject, type, reason, message, fi
   // What has no namespace tells its events in "default", where kubectl looks for them.
   const namespace = subject.namespace || "default";
   shared.serial = (shared.serial + 1) % 1_000_000;
-  const unique = (BigInt(firstMs) * 1_000_000n + BigInt(shared.serial)).toString(16);
+  const unique = (BigInt(Math.trunc(firstMs)) * 1_000_000n + BigInt(shared.serial)).toString(16);
   return {
     apiVersion: "v1",
     kind: "Event",

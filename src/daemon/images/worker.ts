@@ -71,8 +71,8 @@ export class Worker {
     this.#enter({ phase: "Pulling", startMs });
     let failedAttempts = remembered?.failedAttempts ?? 0;
     let awayMs = 0;
+    this.#deps.memory.begun(roundOf(this.#task), { startMs, failedAttempts });
     for (;;) {
-      this.#deps.memory.begun(roundOf(this.#task), { startMs, failedAttempts });
       const limitMs = this.#limitMs(beganMs);
       if (limitMs <= 0) return this.#fail(startMs, this.#lateMessage());
       const outcome = await this.#deps.attempt(this.#task, limitMs, this.#abort.signal);
@@ -82,6 +82,7 @@ export class Worker {
       const isAway = outcome.away && awayMs < workerLimits.awayMsMax;
       if (isAway) awayMs += workerLimits.awayPauseMs;
       else failedAttempts += 1;
+      this.#deps.memory.begun(roundOf(this.#task), { startMs, failedAttempts });
       if (failedAttempts >= termsOf(this.#task.spec.pullPolicy).attemptsMax) return this.#fail(startMs, outcome.message);
       await this.#pause(isAway ? workerLimits.awayPauseMs : pauseMs(failedAttempts), beganMs);
       if (this.#abort.signal.aborted || env.stopped.aborted) return;

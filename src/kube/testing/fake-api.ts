@@ -3,6 +3,7 @@
  * bookmarks and a bounded memory. It validates nothing and runs no admission.
  */
 import type { Fetch, HttpRequest, HttpResponse } from "../../env/network.ts";
+import { applyMergePatch } from "../patch/merge.ts";
 import type { KubeObject } from "../types.ts";
 
 export interface FakeEvent {
@@ -229,7 +230,7 @@ export class FakeApi {
     return json(201, this.put(route.collection, { ...object, metadata }));
   }
 
-  /** PUT, and merge patches of whole top-level fields and of metadata. */
+  /** PUT and merge patches; of subresources it knows none. */
   private change(request: HttpRequest, route: Route): HttpResponse {
     const before = this.object(route.collection, route.name ?? "", route.namespace);
     if (!before) return status(404, "NotFound", `${route.name} not found`);
@@ -237,7 +238,7 @@ export class FakeApi {
     const { resourceVersion, uid } = given.metadata ?? {};
     if ((resourceVersion && resourceVersion !== before.metadata.resourceVersion) || (uid && uid !== before.metadata.uid))
       return status(409, "Conflict", "the object has been modified");
-    const after = request.method === "PUT" ? given : { ...before, ...given, metadata: { ...before.metadata, ...given.metadata } };
+    const after = request.method === "PUT" ? given : applyMergePatch(before, given);
     return json(200, this.put(route.collection, after as KubeObject & Record<string, unknown>));
   }
 
