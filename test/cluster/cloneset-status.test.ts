@@ -1,0 +1,91 @@
+/** CloneSet: what its status and Events tell. Numbers are those of the CloneSet acceptance list. */
+import { beforeAll, expect, test } from "bun:test";
+import { podAnnotations, type Rig } from "../rig/index.ts";
+import { cluster, startTimeoutMs } from "./cluster.ts";
+import { imageOf, openShop, type Shop } from "./shop.ts";
+
+let rig: Rig;
+beforeAll(async () => {
+  ({ rig } = await cluster());
+}, startTimeoutMs);
+
+const rolling = { podUpdatePolicy: "InPlaceIfPossible", maxUnavailable: 1 };
+const progressing = (shop: Shop, status: string, reason: string, timeoutMs?: number) =>
+  shop.until(
+    `Progressing ${status} ${reason}`,
+    () => shop.observed && shop.condition("Progressing")?.status === status && shop.condition("Progressing")?.reason === reason,
+    timeoutMs,
+  );
+
+test.concurrent("the first status names the selector, for autoscalers", async () => {
+  const selector = { matchLabels: { b: "2", app: "web" }, matchExpressions: [{ key: "app", operator: "In", values: ["web", "api"] }] };
+  const shop = await openShop(rig, { labels: { b: "2" }, spec: { selector } });
+  const first = shop.versions.find(({ status }) => status !== undefined)!;
+  expect(first.status?.labelSelector).toBe("app=web,app in (api,web),b=2");
+});
+
+test.concurrent("35: a deadline that passes is told, and the rollout goes on; a good image heals it", async () => {
+  const shop = await openShop(rig, { replicas: 3, rolling, spec: { progressDeadlineSeconds: 4 } });
+  await progressing(shop, "True", "CloneSetAvailable");
+  await shop.setImage("app:bad-1");
+  await progressing(shop, "True", "CloneSetUpdated");
+  const startedMs = Date.now();
+  await progressing(shop, "False", "ProgressDeadlineExceeded");
+  expect(Date.now() - startedMs).toBeLessThan(7_000);
+  expect(shop.condition("Progressing")?.message).toContain(shop.status.updateRevision!);
+  expect(shop.status.availableReplicas).toBe(2);
+  await shop.setImage("app:v2");
+  await progressing(shop, "True", "CloneSetAvailable");
+  expect(shop.pods.map((pod) => imageOf(pod))).toEqual(["app:v2", "app:v2", "app:v2"]);
+});
+
+test.concurrent("35: held by a partition, paused, and without a deadline", async () => {
+  const shop = await openShop(rig, { replicas: 4, rolling: { ...rolling, partition: "50%" }, spec: { progressDeadlineSeconds: 60 } });
+  await progressing(shop, "True", "CloneSetAvailable");
+  await shop.setImage("app:v2");
+  await progressing(shop, "True", "ProgressPartitionAvailable");
+  expect(shop.status).toMatchObject({ updatedAvailableReplicas: 2, expectedUpdatedReplicas: 2 });
+  await shop.updateRolling({ paused: true });
+  await progressing(shop, "True", "CloneSetPaused");
+  await shop.update({ progressDeadlineSeconds: null });
+  await shop.until("the condition to go", () => shop.observed && shop.condition("Progressing") === undefined);
+});
+
+test.concurrent("35: progress moves the deadline", async () => {
+  const shop = await openShop(rig, {
+    replicas: 4,
+    rolling,
+    spec: { progressDeadlineSeconds: 4 },
+    annotations: { [podAnnotations.readyDelaySeconds]: "2" },
+  });
+  await progressing(shop, "True", "CloneSetAvailable");
+  await shop.setImage("app:v2");
+  // Four pods one by one take twice the deadline, and none of them exceeds it.
+  await shop.settled();
+  await progressing(shop, "True", "CloneSetAvailable");
+  const reasons = shop.versions.map(({ status }) => status?.conditions?.find(({ type }) => type === "Progressing")?.reason);
+  expect(reasons).not.toContain("ProgressDeadlineExceeded");
+});
+
+test.concurrent("minReadySeconds: ready at once, available later, and nobody has to poke", async () => {
+  const shop = await openShop(rig, { replicas: 2, spec: { minReadySeconds: 2 }, wait: false });
+  await shop.until("two ready pods", () => shop.status.readyReplicas === 2);
+  expect(shop.status.availableReplicas).toBe(0);
+  await shop.until("two available pods", () => shop.status.availableReplicas === 2);
+  expect(shop.status).toMatchObject({ updatedReadyReplicas: 2, updatedAvailableReplicas: 2 });
+});
+
+test.concurrent("figures never tell of a generation that was not seen, nor more than there is", async () => {
+  const shop = await openShop(rig, { replicas: 3, rolling });
+  await shop.setImage("app:v2");
+  await shop.settled();
+  await shop.update({ replicas: 1 });
+  await shop.settled();
+  for (const { metadata, status } of shop.versions) {
+    if (status === undefined) continue;
+    expect(status.observedGeneration!).toBeLessThanOrEqual(metadata.generation!);
+    expect(status.availableReplicas!).toBeLessThanOrEqual(status.readyReplicas);
+    expect(status.updatedAvailableReplicas!).toBeLessThanOrEqual(status.updatedReadyReplicas);
+    expect(Math.max(status.readyReplicas, status.updatedReplicas)).toBeLessThanOrEqual(status.replicas);
+  }
+});
