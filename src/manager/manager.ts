@@ -4,15 +4,16 @@
  */
 import { hostname } from "node:os";
 import { type Admission, startAdmission } from "../admission/index.ts";
+import type { Serve } from "../admission/server.ts";
 import type { Settings } from "../api/settings.ts";
 import { eventPort } from "../engine/kube-ports.ts";
 import { metrics as metricNames } from "../engine/metrics-names.ts";
 import { Runner } from "../engine/runner.ts";
 import { type Env, sleep } from "../env/env.ts";
-import { httpFetch, serve } from "../env/network.ts";
-import { steerConnections } from "../env/steering.ts";
+import { type Fetch, httpFetch, serve } from "../env/network.ts";
+import { type Steer, steerConnections } from "../env/steering.ts";
 import { features } from "../features/index.ts";
-import { loadCredentials } from "../kube/credentials.ts";
+import { type CredentialsResult, loadCredentials } from "../kube/credentials.ts";
 import { discover, serverInfo } from "../kube/discovery.ts";
 import { EventRecorder } from "../kube/events.ts";
 import { type Kind, refOf } from "../kube/kind.ts";
@@ -62,14 +63,36 @@ export async function runManager(env: Env, options: ManagerOptions, stop: () => 
   return code;
 }
 
-interface Running {
+export interface Running {
   stop(): Promise<void>;
 }
 
-async function startManager(env: Env, options: ManagerOptions, fatal: (message: string) => void): Promise<Running> {
+/** The manager's doors to the outside: the network, or a cluster in the same process. */
+export interface Outside {
+  readonly fetch: Fetch;
+  /** Listens for the webhooks. */
+  readonly serve: Serve;
+  readonly steer?: Steer;
+  credentials(env: Env, options: ManagerOptions): Promise<CredentialsResult>;
+}
+
+const network: Outside = {
+  fetch: httpFetch,
+  serve,
+  steer: steerConnections,
+  credentials: (env, { flags }) => loadCredentials(env, { kubeconfig: flags.kubeconfig || undefined }),
+};
+
+/** Resolves when the webhooks are in place and the controllers start, or the election does. @throws Error when it cannot be */
+export async function startManager(
+  env: Env,
+  options: ManagerOptions,
+  fatal: (message: string) => void,
+  outside: Outside = network,
+): Promise<Running> {
   const { flags } = options;
   const metrics = new ProcessMetrics(env);
-  const kube = await connect(env, options, metrics);
+  const kube = await connect(env, options, metrics, outside);
   const { client } = kube;
   const record = openRecord(env, recordPath(flags["record-path"], process.env));
   const caches = new Caches(env, kube.cache, record, client, `${flags.namespace} ${versionInfo.version}`);
@@ -77,7 +100,7 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
   const events = EventRecorder.create(env, client, "kruise-manager", hostname());
 
   const reads = features.flatMap((feature) => feature.reads ?? []);
-  const admission = serveAdmission(env, options, { kube, caches, settings, served, metrics, events, reads });
+  const admission = serveAdmission(env, options, { kube, caches, settings, served, metrics, events, reads, outside });
   const listeners = openEndpoints(options, metrics, async () => {
     const ready = await admission.ready();
     return ready.ok ? undefined : ready.message;
@@ -132,12 +155,13 @@ async function startManager(env: Env, options: ManagerOptions, fatal: (message: 
   };
 }
 
-async function connect(env: Env, options: ManagerOptions, metrics: ProcessMetrics): Promise<Kube> {
-  const found = await loadCredentials(env, { kubeconfig: options.flags.kubeconfig || undefined });
+async function connect(env: Env, options: ManagerOptions, metrics: ProcessMetrics, outside: Outside): Promise<Kube> {
+  const found = await outside.credentials(env, options);
   if (!found.ok) throw new Fatal(found.message);
   const host = new URL(found.credentials.server).host;
   return createKube(env, found.credentials, {
     userAgent: "kruise-manager",
+    fetch: outside.fetch,
     namespace: options.flags.namespace || undefined,
     rateLimit: options.rateLimit,
     meter: (code, method) => metrics.add(metricNames.restClientRequestsTotal, { code, method, host }),
@@ -176,11 +200,12 @@ interface AdmissionParts {
   readonly metrics: ProcessMetrics;
   readonly events: EventRecorder;
   readonly reads: readonly Kind[];
+  readonly outside: Outside;
 }
 
 /** The webhook port of this replica, and what keeps the way to it open. */
 function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts): Admission {
-  const { kube, caches, settings, served, metrics, events, reads } = parts;
+  const { kube, caches, settings, served, metrics, events, reads, outside } = parts;
   const ensure = () => {
     for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
   };
@@ -208,9 +233,9 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
     }),
     emit: (on, type, reason, message) => events.record(on, { type, reason, message }),
     metrics,
-    serve,
-    steer: steerConnections,
-    fetch: httpFetch,
+    serve: outside.serve,
+    ...(outside.steer === undefined ? {} : { steer: outside.steer }),
+    fetch: outside.fetch,
     unready: () => filling,
     protectionLogPath: options.flags["protection-log-path"],
   });

@@ -67,7 +67,13 @@ export interface PatchField {
   readonly mergeKey?: string;
   readonly retainKeys: boolean;
   /** Of the object, or of the list's items; undefined when nothing is known of them. */
-  readonly typeName: string | undefined;
+  readonly typeName: PatchType;
+}
+
+/** A type by its name in the tables, or one that knows its own fields: of any kind that has a schema. */
+export type PatchType = string | PatchSchema | undefined;
+export interface PatchSchema {
+  field(name: string): PatchField;
 }
 
 interface MergedList {
@@ -88,8 +94,9 @@ const lists: ReadonlyMap<string, MergedList> = new Map(
 const plain: PatchField = { retainKeys: false, typeName: undefined };
 
 /** What is known of a field for patching. Unknown fields are merged when they are objects and replaced when they are lists. */
-export function patchField(typeName: string | undefined, field: string): PatchField {
+export function patchField(typeName: PatchType, field: string): PatchField {
   if (typeName === undefined) return plain;
+  if (typeof typeName === "object") return typeName.field(field);
   const path = `${typeName}.${field}`;
   const list = lists.get(path);
   const nested = otherTypes[typeName]?.[field] ?? objectTypes().get(typeName)?.byName.get(field)?.typeName;

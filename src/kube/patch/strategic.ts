@@ -3,7 +3,7 @@
  * one gives the patch that Kubernetes' own clients would send.
  */
 import { deepEqual, type Fields, isAbsent, isFields, setOwn } from "../json.ts";
-import { type PatchField, type PatchTypeName, patchField } from "./strategic-schema.ts";
+import { type PatchField, type PatchSchema, type PatchType, type PatchTypeName, patchField } from "./strategic-schema.ts";
 
 export type StrategicPatched<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 
@@ -20,7 +20,7 @@ class Unusable extends Error {}
  * @param original not changed; what the patch leaves alone is shared with the result
  * @returns not ok when the patch itself is wrong: a list item without its key, an unknown directive
  */
-export function applyStrategicPatch<T extends object>(type: PatchTypeName, original: T, patch: unknown): StrategicPatched<T> {
+export function applyStrategicPatch<T extends object>(type: PatchTypeName | PatchSchema, original: T, patch: unknown): StrategicPatched<T> {
   if (!isFields(patch)) return { ok: false, problem: "a strategic merge patch must be an object" };
   try {
     return { ok: true, value: mergeObject(type, original as Fields, patch) as T };
@@ -30,7 +30,7 @@ export function applyStrategicPatch<T extends object>(type: PatchTypeName, origi
   }
 }
 
-function mergeObject(type: string | undefined, original: Fields, patch: Fields): Fields {
+function mergeObject(type: PatchType, original: Fields, patch: Fields): Fields {
   switch (patch[directive]) {
     case undefined:
     case "merge":
@@ -55,7 +55,7 @@ function mergeObject(type: string | undefined, original: Fields, patch: Fields):
   return result;
 }
 
-function mergeField(type: string | undefined, result: Record<string, unknown>, key: string, value: unknown): void {
+function mergeField(type: PatchType, result: Record<string, unknown>, key: string, value: unknown): void {
   if (value === undefined) return;
   if (value === null) {
     delete result[key];
@@ -109,7 +109,7 @@ function deleteScalars(result: Record<string, unknown>, key: string, gone: unkno
 }
 
 /** Merges a list that comes with the wanted order of its items. */
-function orderList(type: string | undefined, result: Record<string, unknown>, patch: Fields, key: string): void {
+function orderList(type: PatchType, result: Record<string, unknown>, patch: Fields, key: string): void {
   const order = patch[elementOrder + key];
   if (!Array.isArray(order)) throw new Unusable(`${elementOrder}${key} must be a list`);
   const field = patchField(type, key);
@@ -228,7 +228,7 @@ export function strategicPatchOf(type: PatchTypeName, from: object, to: object):
   return diffObject(type, from as Fields, to as Fields, false);
 }
 
-function diffObject(type: string | undefined, from: Fields, to: Fields, retaining: boolean): Fields {
+function diffObject(type: PatchType, from: Fields, to: Fields, retaining: boolean): Fields {
   const patch: Record<string, unknown> = {};
   let dropped = false;
   for (const key of Object.keys(from)) {
@@ -246,7 +246,7 @@ function diffObject(type: string | undefined, from: Fields, to: Fields, retainin
   return patch;
 }
 
-function diffField(type: string | undefined, patch: Record<string, unknown>, key: string, before: unknown, after: unknown): void {
+function diffField(type: PatchType, patch: Record<string, unknown>, key: string, before: unknown, after: unknown): void {
   if (deepEqual(before, after)) return;
   const field = patchField(type, key);
   if (isFields(before) && isFields(after)) {
