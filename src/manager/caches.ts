@@ -42,10 +42,15 @@ export class Caches implements CachePort {
     await this.#port.synced(kind);
   }
 
-  /** Resolves when each kind is in sync. A kind that is not served is waited for no longer than `limitMs`. */
-  async settled(kinds: readonly Kind[], limitMs: number): Promise<void> {
+  /** Resolves when each kind is in sync or known not to be served, however long that takes; says so every `noticeMs`. */
+  async settled(kinds: readonly Kind[], noticeMs: number): Promise<void> {
     await Promise.all(kinds.map((kind) => this.#ensured.get(resourceName(kind))));
-    await this.#cache.whenSettled(kinds, limitMs);
+    while (!this.#env.stopped.aborted) {
+      const { settled, pending } = await this.#cache.whenSettled(kinds, noticeMs);
+      if (settled) return;
+      const waiting = pending.map(({ kind, why }) => `${resourceName(kind)}: ${why}`);
+      this.#env.log.warn({ waiting }, "admission waits for its caches: what they do not show yet would pass unseen");
+    }
   }
 
   holds: CachePort["holds"] = (kind) => this.#cache.has(kind) && this.#port.holds(kind);

@@ -169,7 +169,8 @@ describe("who goes first", () => {
     const [broken] = yard.withImage("side:bad");
     await yard.setImage("side:v2");
     await yard.untilCounts([3, 3, 3, 3]);
-    expect(yard.orderOf("side:v2")[0]).toBe(broken!);
+    // Along with it the first that serves, for which there is room.
+    expect(yard.orderOf("side:v2").slice(0, 2)).toContain(broken!);
   });
 
   test.concurrent("maxUnavailable 0 updates pods that do not serve, and no others", async () => {
@@ -274,11 +275,12 @@ describe("counters", () => {
     const yard = await open();
     await yard.set();
     await yard.crowd(2);
+    // The server's garbage collector looks for new kinds every half minute.
     expect(await yard.revisions()).toMatchObject([
       { metadata: { ownerReferences: [{ kind: "SidecarSet", controller: true, blockOwnerDeletion: true }] } },
     ]);
     await yard.remove();
-    await waitFor("the revisions to be collected", async () => (await yard.revisions()).length === 0);
+    await waitFor("the revisions to be collected", async () => (await yard.revisions()).length === 0, { timeoutMs: 55_000 });
     expect(yard.pods.map(containerNames)).toEqual([
       ["side", "main"],
       ["side", "main"],
