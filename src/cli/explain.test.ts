@@ -1,5 +1,5 @@
-import { expect, test } from "bun:test";
-import { ageText, targetOf, textOf } from "./explain.ts";
+import { describe, expect, test } from "bun:test";
+import { ageText, answerText, merged, targetOf, textOf } from "./explain.ts";
 
 test.each([
   [["cloneset/web"], { kind: "cloneset", name: "web" }],
@@ -37,3 +37,50 @@ test.each([
   [7_200_000, "2h"],
   [172_800_000, "2d"],
 ])("%i ms is %s", (ms, text) => expect(ageText(ms)).toBe(text));
+
+describe("an object that several features look at", () => {
+  const paused = { on: "shop/web-1", code: "Paused", text: "the update is paused", sinceMs: 0 };
+  const sidecars = {
+    feature: "sidecarset",
+    state: "moving",
+    summary: "web-1: injected by SidecarSet mesh",
+    next: ["update it"],
+    held: [],
+  } as const;
+  const budget = { feature: "podunavailablebudget", state: "rest", summary: "web-1: covered by web-pub", next: [], held: [] } as const;
+
+  test("has a section for each of them, and the worst of their states", () => {
+    const answer = merged([sidecars, { ...budget, state: "held", held: [paused] }]);
+    expect(answer).toMatchObject({ state: "held", next: ["update it"], held: [paused] });
+    expect(answerText(answer!, 150_000)).toBe(
+      [
+        "sidecarset:",
+        "  web-1: injected by SidecarSet mesh",
+        "",
+        "  Next:",
+        "    update it",
+        "",
+        "podunavailablebudget:",
+        "  web-1: covered by web-pub",
+        "",
+        "  Held:",
+        "    shop/web-1: the update is paused (for 2m)",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test.each([
+    [["rest", "rest"], "rest"],
+    [["moving", "rest"], "moving"],
+    [["moving", "held"], "held"],
+  ] as const)("%j is %s", (states, worst) => {
+    expect(merged(states.map((state) => ({ ...budget, state })))?.state).toBe(worst);
+  });
+
+  test("one view is the whole answer, none is none", () => {
+    expect(merged([budget])).toEqual({ state: "rest", summary: "web-1: covered by web-pub", next: [], held: [] });
+    expect(answerText(merged([budget])!, 0)).toBe("web-1: covered by web-pub\n");
+    expect(merged([])).toBeUndefined();
+  });
+});

@@ -29,43 +29,78 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
   if (!result.ok) return wrong(result.message);
   const { connected } = result;
   try {
-    const explanation = await ask(explainers, target.name, connected);
-    if (typeof explanation === "string") return wrong(explanation);
-    process.stdout.write(output === "json" ? `${JSON.stringify(explanation, null, 2)}\n` : textOf(explanation, connected.context.nowMs()));
-    return explanation.state === "rest" ? 0 : 1;
+    const answer = await ask(explainers, target.name, connected);
+    if (typeof answer === "string") return wrong(answer);
+    const nowMs = connected.context.nowMs();
+    process.stdout.write(output === "json" ? `${JSON.stringify(answer, null, 2)}\n` : answerText(answer, nowMs));
+    return answer.state === "rest" ? 0 : 1;
   } finally {
     connected.close();
   }
 }
 
+/** A feature's view of the object. */
+interface View extends Explanation {
+  readonly feature: string;
+}
+/** All views as one, and each of them where several features have one. */
+export interface Answer extends Explanation {
+  readonly views?: readonly View[];
+}
+interface Asked extends Explainer {
+  readonly feature: string;
+}
+
 /** What each feature has to say about the object, as one answer. */
-async function ask(explainers: readonly Explainer[], name: string, connected: Connected): Promise<Explanation | string> {
-  const { of } = explainers[0] as Explainer;
+async function ask(explainers: readonly Asked[], name: string, connected: Connected): Promise<Answer | string> {
+  const { of } = explainers[0] as Asked;
   // What the cluster does not serve holds nothing.
   const reads = explainers.flatMap((explainer) => explainer.reads).filter((kind) => connected.discovery.servesVersion(kind));
   const unreadable = await connected.load([...new Set([of, ...reads])]);
   if (unreadable !== undefined) return `cannot read what the answer needs: ${unreadable}`;
   const namespace = of.namespaced ? connected.namespace : "";
-  const answers = await Promise.all(explainers.map((explainer) => explainer.explain(connected.context, { namespace, name })));
-  const known = answers.filter((answer) => answer !== undefined);
-  return merged(known) ?? `${of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
+  const views = await Promise.all(
+    explainers.map(async ({ feature, explain }) => {
+      const explanation = await explain(connected.context, { namespace, name });
+      return explanation === undefined ? [] : [{ feature, ...explanation }];
+    }),
+  );
+  return merged(views.flat()) ?? `${of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
 }
 
-export function merged(answers: readonly Explanation[]): Explanation | undefined {
-  if (answers.length < 2) return answers[0];
-  const states = new Set(answers.map(({ state }) => state));
+/** The worst state is that of the whole; undefined when nobody has anything to say. */
+export function merged(views: readonly View[]): Answer | undefined {
+  const [first, ...more] = views;
+  if (first === undefined) return undefined;
+  if (more.length === 0) {
+    const { feature: _, ...explanation } = first;
+    return explanation;
+  }
+  const states = new Set(views.map(({ state }) => state));
   return {
     state: states.has("held") ? "held" : states.has("moving") ? "moving" : "rest",
-    summary: answers.map(({ summary }) => summary).join("\n"),
-    next: answers.flatMap(({ next }) => next),
-    held: answers.flatMap(({ held }) => held),
+    summary: views.map(({ summary }) => summary).join("\n"),
+    next: views.flatMap(({ next }) => next),
+    held: views.flatMap(({ held }) => held),
+    views,
   };
 }
 
-function explainersOf(word: string): readonly Explainer[] {
+/** One section a feature, where there are several. */
+export function answerText(answer: Answer, nowMs: number): string {
+  if (answer.views === undefined) return textOf(answer, nowMs);
+  return answer.views
+    .map((view) => {
+      const lines = textOf(view, nowMs).trimEnd().split("\n");
+      return [`${view.feature}:`, ...lines.map((line) => (line === "" ? "" : `  ${line}`)), ""].join("\n");
+    })
+    .join("\n");
+}
+
+function explainersOf(word: string): readonly Asked[] {
   const asked = word.toLowerCase().split(".")[0] ?? "";
   return features
-    .flatMap((feature) => feature.explain ?? [])
+    .flatMap(({ name, explain = [] }) => explain.map((explainer) => ({ ...explainer, feature: name })))
     .filter(({ of, aliases }) => asked === of.kind.toLowerCase() || asked === of.plural || aliases.includes(asked));
 }
 
