@@ -1,16 +1,16 @@
 /**
  * Pod conditions of several controllers, in one write. Steps for one pod that come close together, or while another write to that pod is
- * on its way, travel in one patch of `status`.
+ * on its way, travel in one patch of `status`, and with them the labels and annotations that say the same: the server takes those there too.
  */
-import type { Cancel, Env } from "../env/env.ts";
+import { assert, type Cancel, type Env } from "../env/env.ts";
 import type { Writer } from "../kube/access.ts";
-import { deepEqual, fieldsOf, itemsOf } from "../kube/json.ts";
+import { deepEqual, type Fields, fieldsOf, itemsOf } from "../kube/json.ts";
 import type { Ref } from "../kube/kind.ts";
 import { type Failure, failureText } from "../kube/outcome.ts";
 import type { Condition, KubeObject } from "../kube/types.ts";
 import { type Fresh, freshest, liveRead, type Objects, objectId } from "./freshest.ts";
 import type { ObjectLocks } from "./locks.ts";
-import type { ConditionStep } from "./plan.ts";
+import type { ConditionStep, WriteStep } from "./plan.ts";
 import { mergeBody } from "./send.ts";
 import type { Slots } from "./slots.ts";
 import { conflictPause, type Stepped } from "./stepped.ts";
@@ -24,6 +24,8 @@ export interface ConditionDeps extends Objects {
 
 interface Wish {
   readonly step: ConditionStep;
+  /** What travels along. */
+  readonly riders: readonly WriteStep[];
   readonly settle: (result: Stepped) => void;
 }
 
@@ -48,19 +50,19 @@ export class Conditions {
     return this.#gatherings.size;
   }
 
-  /** Settles when the patch that carried the step did; "notFound" when the object is gone. */
-  set(ref: Ref, step: ConditionStep): Promise<Stepped> {
+  /** Settles when the patch that carried the step and its riders did; "notFound" when the object is gone. */
+  set(ref: Ref, step: ConditionStep, riders: readonly WriteStep[] = []): Promise<Stepped> {
     return new Promise((settle) => {
       const id = objectId(ref.of, ref);
       const leavesAtMs = this.#deps.env.monotonicMs() + (step.gatherMs ?? 0);
       const gathering = this.#gatherings.get(id);
       if (gathering === undefined) {
-        const fresh: Gathering = { ref, wishes: [{ step, settle }], leavesAtMs, timer: undefined };
+        const fresh: Gathering = { ref, wishes: [{ step, riders, settle }], leavesAtMs, timer: undefined };
         this.#gatherings.set(id, fresh);
         this.#arm(id, fresh);
         return;
       }
-      gathering.wishes.push({ step, settle });
+      gathering.wishes.push({ step, riders, settle });
       if (gathering.timer === undefined || leavesAtMs >= gathering.leavesAtMs) return;
       gathering.timer();
       gathering.leavesAtMs = leavesAtMs;
@@ -107,15 +109,15 @@ export class Conditions {
     for (let tries = 1; ; tries += 1) {
       if (!fresh.ok) return settleAll(open, fresh);
       const object = fresh.object;
-      const { conditions, version, outdated } = merge(open, object);
+      const { body, version, outdated } = merge(open, object);
       // Drawn from a version that is past: the plan that follows it decides anew.
       settleAll(outdated, { ok: true, object, wrote: false });
       open = open.filter((wish) => !outdated.includes(wish));
-      if (conditions.length === 0) return settleAll(open, { ok: true, object, wrote: false });
+      if (body === undefined) return settleAll(open, { ok: true, object, wrote: false });
       const answer = await this.#deps.write.patch(
         { of: ref.of, namespace: ref.namespace, name: ref.name, uid: object.metadata.uid },
         "strategic",
-        mergeBody({ status: { conditions } }, object.metadata.uid, version),
+        mergeBody(body, object.metadata.uid, version),
         { subresource: "status" },
       );
       if (answer.ok) {
@@ -142,19 +144,21 @@ export class Conditions {
 }
 
 interface Merged {
-  readonly conditions: readonly Condition[];
-  /** The version that some of the conditions were concluded from. */
+  /** The strategic merge patch; undefined when nothing has to change. */
+  readonly body: object | undefined;
+  /** The version that some of it was concluded from. */
   readonly version: string | undefined;
   readonly outdated: readonly Wish[];
 }
 
-/** The conditions that would change `object`. Each wish sees what those before it made of them, so that none undoes another. */
+/** What would change `object`. Each wish sees what those before it made of it, so that none undoes another. */
 function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
   const current = new Map<string, unknown>();
   for (const condition of itemsOf(fieldsOf(fieldsOf(object)["status"])["conditions"]))
     current.set(String(fieldsOf(condition)["type"]), condition);
   const wanted = new Map<string, Condition>();
   const outdated: Wish[] = [];
+  let metadata: MetadataPatch = {};
   let version: string | undefined;
   let seen = object;
   for (const wish of wishes) {
@@ -163,19 +167,57 @@ function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
       continue;
     }
     const changed = (wish.step.conditions(seen) ?? []).filter((condition) => !deepEqual(condition, current.get(condition.type)));
-    if (changed.length === 0) continue;
     for (const condition of changed) {
       wanted.set(condition.type, condition);
       current.set(condition.type, condition);
     }
-    seen = withConditions(object, [...current.values()]);
-    version = wish.step.ofVersion ?? version;
+    if (changed.length > 0) seen = withConditions(seen, [...current.values()]);
+    let has = changed.length > 0;
+    for (const rider of wish.riders) {
+      const patch = metadataOf(rider, seen);
+      if (patch === undefined) continue;
+      metadata = { labels: { ...metadata.labels, ...patch.labels }, annotations: { ...metadata.annotations, ...patch.annotations } };
+      seen = withMetadata(seen, patch);
+      has = true;
+    }
+    if (has) version = wish.step.ofVersion ?? version;
   }
-  return { conditions: [...wanted.values()], version, outdated };
+  const says = seen !== object;
+  const status = wanted.size > 0 ? { status: { conditions: [...wanted.values()] } } : {};
+  return { body: says ? { ...status, metadata } : undefined, version, outdated };
+}
+
+/** `null` takes one away. */
+interface MetadataPatch {
+  readonly labels?: Readonly<Record<string, string | null>>;
+  readonly annotations?: Readonly<Record<string, string | null>>;
+}
+
+function metadataOf(rider: WriteStep, object: Readonly<KubeObject>): MetadataPatch | undefined {
+  const wanted = rider.write(object);
+  if (wanted === undefined) return undefined;
+  assert(typeof wanted === "object" && "patch" in wanted && wanted.patch !== "json", `step ${rider.name} rides, so it is a merge patch`);
+  const { metadata, ...rest } = wanted.body as Fields;
+  const { labels, annotations, ...others } = fieldsOf(metadata);
+  assert(Object.keys(rest).length + Object.keys(others).length === 0, `step ${rider.name} rides, so it says labels and annotations only`);
+  return { labels, annotations } as MetadataPatch;
 }
 
 function withConditions(object: Readonly<KubeObject>, conditions: readonly unknown[]): Readonly<KubeObject> {
   return { ...object, status: { ...fieldsOf(fieldsOf(object)["status"]), conditions } } as KubeObject;
+}
+
+function withMetadata(object: Readonly<KubeObject>, { labels, annotations }: MetadataPatch): Readonly<KubeObject> {
+  const { metadata } = object;
+  return {
+    ...object,
+    metadata: { ...metadata, labels: merged(metadata.labels, labels), annotations: merged(metadata.annotations, annotations) },
+  };
+}
+
+function merged(before: Readonly<Record<string, string>> | undefined, patch: MetadataPatch["labels"]): Record<string, string> {
+  const entries = Object.entries({ ...before, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null);
+  return Object.fromEntries(entries);
 }
 
 function settleAll(wishes: readonly Wish[], result: Stepped): void {

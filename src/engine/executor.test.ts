@@ -8,7 +8,7 @@ import type { Condition, Pod } from "../kube/types.ts";
 import { Conditions } from "./conditions.ts";
 import { KubeExecutor, type Unclear } from "./executor.ts";
 import { ObjectLocks } from "./locks.ts";
-import { type Action, change, create, type Outcome, remove, type WriteStep } from "./plan.ts";
+import { type Action, change, create, type Outcome, remove, type Step, type WriteStep } from "./plan.ts";
 import { Slots } from "./slots.ts";
 import { labelsPatch, podDraft } from "./testing/kinds.ts";
 import { type Call, World, type WorldOptions } from "./testing/world.ts";
@@ -297,6 +297,61 @@ describe("conditions", () => {
     expect(env.monotonicMs()).toBe(20);
     const types = (world.now<Pod>(pods, on)?.status?.conditions ?? []).map(({ type }) => type);
     expect(types.sort()).toEqual(["InPlaceUpdateReady", "KruisePodReady"]);
+  });
+
+  const labelling = (name: string, value: string): Step<Pod> => ({
+    name,
+    precondition: "uid",
+    onConflict: "retry",
+    rides: true,
+    write: (fresh) =>
+      fresh.metadata.labels?.[name] === value
+        ? undefined
+        : { patch: "strategic", body: { metadata: { labels: { [name]: value }, annotations: { [`${name}-at`]: "now" } } } },
+  });
+
+  test("labels and annotations ride along, those of several actions too", async () => {
+    const { env, world, start, pod } = tryOut();
+    const on = refOf(pods, pod("web-1"));
+    const rider = (id: string): Action =>
+      change<Pod>({
+        id,
+        on,
+        steps: [{ name: id, gatherMs: 5, conditions: () => [ready(id)] }, labelling(id, "x"), labelling("both", "y")],
+      });
+    const all = Promise.all([start([rider("a")], "a"), start([rider("b")], "b")]);
+    await env.runUntilIdle();
+    await all;
+    expect(world.writes()).toMatchObject([{ verb: "patch", subresource: "status" }]);
+    const { metadata, status } = world.now<Pod>(pods, on)!;
+    expect(metadata.labels).toMatchObject({ a: "x", b: "x", both: "y" });
+    expect(metadata.annotations).toEqual({ "a-at": "now", "b-at": "now", "both-at": "now" });
+    expect(status?.conditions).toHaveLength(2);
+  });
+
+  test("labels ride alone when their condition is there already, and stay with a conclusion that is past", async () => {
+    const { world, run, pod } = tryOut();
+    const before = pod("web-1");
+    const on = refOf(pods, before);
+    const { resourceVersion } = before.metadata;
+    const steps = (more: object, name: string): readonly Step<Pod>[] => [
+      { name: "ready", conditions: () => [ready("A")], ...more },
+      labelling(name, "x"),
+    ];
+    await run([change<Pod>({ id: "a", on, steps: steps({}, "first") })]);
+    await run([change<Pod>({ id: "b", on, steps: steps({}, "second") })]);
+    expect(await run([change<Pod>({ id: "c", on, steps: steps({ ofVersion: resourceVersion }, "third") })])).toMatchObject([
+      { result: "done", unchanged: true },
+    ]);
+    expect(world.now<Pod>(pods, on)?.metadata.labels).toEqual({ revision: "1", first: "x", second: "x" });
+    expect(world.writes().map(({ subresource }) => subresource)).toEqual(["status", "status"]);
+  });
+
+  test("without a condition before it a rider goes its own way", async () => {
+    const { world, run, pod } = tryOut();
+    const on = refOf(pods, pod("web-1"));
+    await run([change<Pod>({ id: "a", on, steps: [labelling("alone", "x")] })]);
+    expect(world.writes().map(({ subresource }) => subresource)).toEqual([undefined]);
   });
 
   test("the patience of the most hurried decides", async () => {

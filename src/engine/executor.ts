@@ -166,11 +166,16 @@ export class KubeExecutor implements Executor {
   async #change(action: Change, context: ActContext): Promise<Outcome> {
     let known: Readonly<KubeObject> | undefined;
     let wrote = false;
-    for (const step of action.steps) {
+    for (let next = 0; next < action.steps.length; ) {
+      const step = action.steps[next] as Step;
       const ref: Ref = known === undefined ? action.on : { ...action.on, uid: known.metadata.uid };
-      const stepped: Stepped = isConditionStep(step)
-        ? await this.#deps.conditions.set(ref, step)
-        : await this.#step(ref, step, known, context);
+      let stepped: Stepped;
+      next += 1;
+      if (isConditionStep(step)) {
+        const riders = ridersAfter(action.steps, next);
+        next += riders.length;
+        stepped = await this.#deps.conditions.set(ref, step, riders);
+      } else stepped = await this.#step(ref, step, known, context);
       if (!stepped.ok) {
         if (stepped.why === "notFound" && action.goneIsFine !== false) return { action, result: "done", unchanged: true };
         return this.#failed(action, stepped, { did: "change", of: ref.of, key: ref, uid: ref.uid }, context);
@@ -220,6 +225,16 @@ const foreignAnswers: ReadonlySet<WriteStep["subresource"]> = new Set<WriteStep[
 
 function isConditionStep(step: Step): step is ConditionStep {
   return "conditions" in step;
+}
+
+/** The steps from `next` on that travel with the condition step before them. */
+function ridersAfter(steps: readonly Step[], next: number): readonly WriteStep[] {
+  const riders: WriteStep[] = [];
+  for (const step of steps.slice(next)) {
+    if (isConditionStep(step) || !step.rides) break;
+    riders.push(step);
+  }
+  return riders;
 }
 
 interface Gate {

@@ -116,9 +116,14 @@ export interface WriteStep<T extends KubeObject = KubeObject> {
    */
   readonly precondition: "version" | "uid";
   readonly onConflict: "retry" | "giveUp";
+  /**
+   * It patches only labels and annotations of a pod, which the server takes with conditions as well: right after a condition step both are
+   * computed from the same version and travel in one write, or not at all.
+   */
+  readonly rides?: true;
 }
 
-/** Pod conditions. Those of several controllers for one pod that come close together travel in one write. */
+/** Pod conditions. Those of several controllers for one pod that come close together travel in one write, and labels that `ride` with them. */
 export interface ConditionStep<T extends KubeObject = KubeObject> {
   readonly name: string;
   /** Pure. The conditions to set, as they should be; undefined or empty: nothing to write any more. */

@@ -4,10 +4,10 @@ import { cloneSetReview, podReview } from "./reviews.ts";
 import type { Scenario, Sizes } from "./scenarios.ts";
 import { askAtRate, askInTurn, type Endpoint, type Load, wireOf } from "./webhook-load.ts";
 
-const ratePerSecond = 200;
-const connections = 16;
+export const ratePerSecond = 200;
+export const connections = 16;
 /** Requests of the closed loops, per second of the open one: as many as take about as long. */
-const closedPerSecond = 3_000;
+export const closedPerSecond = 3_000;
 const cloneSetsPerSecond = 200;
 const warmUpShare = 0.1;
 
@@ -24,13 +24,13 @@ interface Configuration {
   }[];
 }
 
-interface Hook {
+export interface Hook {
   readonly endpoint: Endpoint;
   readonly path: string;
 }
 
 /** The webhook of a resource's creation, as the API server would find it. */
-async function hookOf(bench: Bench, kind: "mutating" | "validating", resource: string): Promise<Hook> {
+export async function hookOf(bench: Bench, kind: "mutating" | "validating", resource: string): Promise<Hook> {
   const path = `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations`;
   const hooks = (await bench.rig.admin.list<Configuration>(path)).flatMap(({ webhooks }) => webhooks ?? []);
   const hook = hooks.find(({ rules }) => rules?.some((rule) => rule.resources.includes(resource) && rule.operations.includes("CREATE")));
@@ -43,11 +43,18 @@ async function hookOf(bench: Bench, kind: "mutating" | "validating", resource: s
   };
 }
 
-async function measureLoad(bench: Bench, name: string, count: number, ask: (count: number) => Promise<Load>): Promise<void> {
+/** @param figures further ones of this scenario */
+export async function measureLoad(
+  bench: Bench,
+  name: string,
+  count: number,
+  ask: (count: number) => Promise<Load>,
+  figures: Readonly<Record<string, number>> = {},
+): Promise<void> {
   await bench.startManager();
   await ask(Math.max(1, Math.round(count * warmUpShare)));
   let answered: Load | undefined;
-  const more = () => ({ ...answered });
+  const more = () => ({ ...answered, ...figures });
   await bench.measure(name, { pods: count, more }, async () => {
     answered = await ask(count);
   });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Manager, type Rig, startRig, waitFor } from "../rig/index.ts";
 import { AuditLog, type Counted } from "./audit.ts";
 import { type Lag, type LagBuckets, lagBetween, lagBuckets } from "./lag.ts";
-import { cpuSeconds, cpuSecondsOf, forgetPeak, load, memoryMiB } from "./processes.ts";
+import { cpuSeconds, cpuSecondsByThread, cpuSecondsOf, forgetPeak, load, memoryMiB } from "./processes.ts";
 
 /** What one scenario cost. Times in seconds, memory in MiB. */
 export interface Measured {
@@ -20,6 +20,8 @@ export interface Measured {
   readonly reads: number;
   readonly conflicts: number;
   readonly requests: Readonly<Record<string, number>>;
+  /** The manager's CPU time by thread of its runtime; what ended threads spent is in none of them. */
+  readonly threads?: Readonly<Record<string, number>>;
   readonly lag?: Lag;
   /** Load average of the machine before it began: above the number of cores, others were at work as well. */
   readonly loadBefore: number;
@@ -100,6 +102,7 @@ export class Bench {
     forgetPeak(pid);
     this.audit.begin();
     const cpuBefore = cpuSeconds(pid);
+    const threadsBefore = cpuSecondsByThread(pid);
     const clusterBefore = cpuSecondsOf(cluster);
     const startedMs = performance.now();
     await work();
@@ -107,6 +110,9 @@ export class Bench {
     await this.quiet();
     const managerCpuSeconds = cpuSeconds(pid) - cpuBefore;
     const clusterCpuSeconds = cpuSecondsOf(cluster) - clusterBefore;
+    const threads = Object.fromEntries(
+      [...cpuSecondsByThread(pid)].map(([name, seconds]) => [name, Number((seconds - (threadsBefore.get(name) ?? 0)).toFixed(2))]),
+    );
     const { now, peak } = memoryMiB(pid);
     const lag = lagBetween(lagBefore, await lagBuckets(manager.metricsUrl));
     if (!manager.process.running()) throw new Error(`the manager ended during ${scenario}; see ${manager.logPath} (${rig.stateDir})`);
@@ -119,6 +125,7 @@ export class Bench {
       peakMiB: peak,
       endMiB: now,
       ...requestFigures(this.audit.count()),
+      threads,
       lag,
       loadBefore,
       ...(more === undefined ? {} : { more: more() }),

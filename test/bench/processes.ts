@@ -1,16 +1,37 @@
 /** What the kernel says of processes: CPU time spent, memory held. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** `sysconf(_SC_CLK_TCK)`: 100 on every Linux that Kubernetes runs on. */
 const ticksPerSecond = 100;
 
 /** User and system time of a process and all its threads, in seconds; 0 when it is gone. */
 export function cpuSeconds(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
+  return secondsIn(read(`/proc/${pid}/stat`));
+}
+
+function secondsIn(stat: string): number {
   if (stat === "") return 0;
   // The second field is the command in parentheses, and may hold spaces.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** The same by name of thread: who of the runtime's own (JavaScript, HTTP client, garbage collector, compiler) spent it. */
+export function cpuSecondsByThread(pid: number): ReadonlyMap<string, number> {
+  const seconds = new Map<string, number>();
+  for (const thread of threadsOf(pid)) {
+    const name = read(`/proc/${pid}/task/${thread}/comm`).trim();
+    seconds.set(name, (seconds.get(name) ?? 0) + secondsIn(read(`/proc/${pid}/task/${thread}/stat`)));
+  }
+  return seconds;
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 export function cpuSecondsOf(pids: readonly number[]): number {

@@ -94,6 +94,25 @@ export const rows: readonly Row[] = [
     target: "p50 0.3, p99 1.5 ms · 0.15",
   },
   {
+    scenario: "admit-sidecars-open",
+    title: "pod admission, open loop 200/s, 20 s, 5 SidecarSets of one container",
+    go: "p50 1.2, p99 11.6 ms · 1.28 CPU s per 1,000 · 6,952 bytes of patch",
+    target: "p99 5 ms · 0.45",
+  },
+  {
+    scenario: "admit-sidecars-closed",
+    title: "the same, 16 at once",
+    go: "1,524/s · 0.87 CPU s per 1,000 (two cores)",
+    target: "4,000/s · 0.25 (one core)",
+  },
+  {
+    scenario: "admit-sidecars-open-500",
+    title: "pod admission, open loop 200/s, 20 s, 500 SidecarSets of which 5 match",
+    go: "–",
+    target: "≤ 1.5 × that with 5",
+  },
+  { scenario: "admit-sidecars-closed-500", title: "the same, 16 at once", go: "–", target: "≤ 1.5 × that with 5" },
+  {
     scenario: "churn",
     title: "20 rounds of create 100, in-place update, delete",
     go: "RSS 99 → 103 MiB",

@@ -29,9 +29,10 @@ export function figures(one: Measured): string {
   const { pods, managerCpuSeconds, clusterCpuSeconds, writes, reads, conflicts, wallSeconds, peakMiB, endMiB, more } = one;
   const memory = `${peakMiB.toFixed(0)} MiB`;
   if (one.scenario.startsWith("admit")) {
-    const { perSecond = 0, p50Ms = 0, p99Ms = 0 } = more ?? {};
+    const { perSecond = 0, p50Ms = 0, p99Ms = 0, patchBytes } = more ?? {};
+    const patch = patchBytes === undefined ? "" : ` · ${patchBytes} bytes of patch`;
     const cpu = (managerCpuSeconds / (pods ?? 1)) * 1000;
-    return `p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(1)} ms · ${perSecond.toFixed(0)}/s · ${cpu.toFixed(3)} CPU s per 1,000 · ${memory}`;
+    return `p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(1)} ms · ${perSecond.toFixed(0)}/s · ${cpu.toFixed(3)} CPU s per 1,000${patch} · ${memory}`;
   }
   const parts: string[] = [];
   if (clusterCpuSeconds > 0 && pods !== undefined)

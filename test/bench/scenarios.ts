@@ -8,6 +8,7 @@ import { admissionScenarios } from "./admission.ts";
 import { type Bench, requestFigures } from "./bench.ts";
 import { type CloneSetLike, cloneSet, eachOf, imagePatch, pathOf, waitUntilAllThere, waitUntilThere } from "./clonesets.ts";
 import { cpuSeconds, load, memoryMiB } from "./processes.ts";
+import { sidecarSetScenarios } from "./sidecarset.ts";
 
 export interface Sizes {
   /** Pods of the one large CloneSet. */
@@ -75,6 +76,7 @@ export const suites: readonly Suite[] = [
       { name: "scale-to-zero", run: scaleToZero },
     ],
   },
+  { name: "sidecarsets", scenarios: sidecarSetScenarios },
   { name: "churn", scenarios: [{ name: "churn", run: churn }] },
   { name: "growth", scenarios: [{ name: "growth", run: growth }] },
 ];

@@ -130,7 +130,7 @@ describe("in the engine", () => {
     }
   }
 
-  test("a plain rollout writes what it must: three writes a new pod, four a pod in place", async () => {
+  test("a plain rollout writes what it must: two writes a new pod, three a pod in place", async () => {
     const house = await houseWith(
       {
         replicas: 20,
@@ -139,10 +139,10 @@ describe("in the engine", () => {
       7,
     );
     const podWrites = () => house.world.writes().filter(({ kind }) => kind === "Pod").length;
-    expect(podWrites()).toBe(60);
+    expect(podWrites()).toBe(40);
     setImage(house, "app:v2");
     await house.rest();
-    expect(podWrites()).toBe(140);
+    expect(podWrites()).toBe(100);
     expect(house.world.events.map(({ reason }) => reason)).toContain("SuccessfulUpdatePodInPlace");
     await house.stop();
   });

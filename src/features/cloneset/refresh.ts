@@ -102,6 +102,7 @@ function hashLabelSteps(pod: Readonly<Pod>, revision: string): readonly Step<Pod
       name: "hash-label",
       precondition: "uid",
       onConflict: "retry",
+      rides: true,
       write: (fresh) => {
         const current = fresh.metadata.labels?.[label.controllerRevisionHash];
         if (!current || fresh.metadata.labels?.[label.podTemplateHash] !== undefined) return undefined;

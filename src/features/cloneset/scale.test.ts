@@ -47,7 +47,7 @@ describe("creating", () => {
     expect(pod.metadata.labels?.["controller-revision-hash"]).toBe(pod.metadata.labels?.["pod-template-hash"]);
   });
 
-  test("two writes for each new pod after its creation: one condition, one label", () => {
+  test("one change of each new pod after its creation: conditions and label", () => {
     const world = new World(cloneSetWith({ replicas: 20 }));
     world.round();
     world.syncAll();

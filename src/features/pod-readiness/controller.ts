@@ -1,16 +1,27 @@
-/** Sets KruisePodReady to True on pods that have the gate and no such condition yet. Never changes one that is there. */
+/**
+ * Sets KruisePodReady to True on pods that have the gate and no such condition yet. Never changes one that is there. New pods of workloads
+ * that update in place get it from those, in the write that lets them into service.
+ */
+import { cloneSets } from "../../api/cloneset.ts";
 import { conditionType } from "../../api/names.ts";
 import { controller } from "../../engine/controller.ts";
 import { change } from "../../engine/plan.ts";
-import { refOf } from "../../kube/kind.ts";
+import { groupOf, refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import { hasReadinessGate, isTerminating, podCondition } from "../../kube/pod.ts";
 import type { KubeObject, Pod } from "../../kube/types.ts";
-import { goodCondition, readyGatherMs } from "../../workload/readiness/index.ts";
+import { controllerOf } from "../../workload/owner.ts";
+import { goodCondition } from "../../workload/readiness/index.ts";
 
 function needsCondition(pod: Readonly<Pod>): boolean {
   if (isTerminating(pod) || !hasReadinessGate(pod, conditionType.kruisePodReady)) return false;
-  return podCondition(pod, conditionType.kruisePodReady) === undefined;
+  return podCondition(pod, conditionType.kruisePodReady) === undefined && !isLetInByItsWorkload(pod);
+}
+
+function isLetInByItsWorkload(pod: Readonly<Pod>): boolean {
+  const { inPlaceUpdateReady } = conditionType;
+  if (!hasReadinessGate(pod, inPlaceUpdateReady) || podCondition(pod, inPlaceUpdateReady) !== undefined) return false;
+  return groupOf(controllerOf(pod)?.apiVersion) === cloneSets.group;
 }
 
 export const podReadinessController = controller<Readonly<Pod>, never>({
@@ -31,8 +42,6 @@ export const podReadinessController = controller<Readonly<Pod>, never>({
         steps: [
           {
             name: "kruise-pod-ready",
-            // Its workload lets a new pod into service at the same time.
-            gatherMs: readyGatherMs,
             conditions: (fresh) => (needsCondition(fresh) ? [goodCondition(conditionType.kruisePodReady, nowMs)] : undefined),
           },
         ],

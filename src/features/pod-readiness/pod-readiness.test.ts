@@ -49,3 +49,17 @@ test("29: the condition is set once, on pods with the gate", async () => {
   expect(house.world.writes()).toHaveLength(1);
   await house.stop();
 });
+
+test("a new pod of a workload that updates in place gets it from there; what the workload forgot is made good", async () => {
+  const house = await startHouse([podReadinessController]);
+  const gates = ["KruisePodReady", "InPlaceUpdateReady"];
+  const add = (name: string, references: OwnerReference[], status: Pod["status"] = {}) =>
+    house.world.add(pods, { ...draft(references, gates), metadata: { name, namespace: "shop", ownerReferences: references }, status });
+  add("new", [owner("apps.kruise.io/v1beta1")]);
+  add("somebody-elses", [owner("apps/v1")]);
+  add("older", [owner("apps.kruise.io/v1beta1")], { conditions: [{ type: "InPlaceUpdateReady", status: "True" }] });
+  await house.rest();
+  const written = house.world.writes().map(({ key }) => key.name);
+  expect(written.sort()).toEqual(["older", "somebody-elses"]);
+  await house.stop();
+});

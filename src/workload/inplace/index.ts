@@ -10,7 +10,7 @@
  * - `canUpdateInPlace(oldRevision, newRevision, { gates, ignoreClaimTemplates })` to know beforehand, `whyNotInPlace` to tell;
  * - `isUpdateCompleted(pod, gates)` for lifecycle and availability, `updatePending(pod, gates)` for the reason;
  * - `isServing(pod)` for availability.
- * A pod takes four writes: out of service; image, labels and annotations; back in service; lifecycle label.
+ * A pod takes three writes: out of service; image, labels and annotations; back in service, with its lifecycle label.
  */
 import { conditionType } from "../../api/names.ts";
 import { podCondition } from "../../kube/pod.ts";

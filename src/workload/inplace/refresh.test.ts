@@ -21,13 +21,22 @@ const recorded = { lastContainerStatuses: { c1: { imageID: "sha256:one" } } };
 const meta = (containers: readonly object[]) => ({ [annotation.runtimeContainersMeta]: JSON.stringify({ containers }) });
 
 describe("a new pod", () => {
-  test("gets its condition, in company, whatever its version", () => {
+  test("gets its condition once it has a node, whatever its version", () => {
+    expect(planRefresh(pod({ spec: { nodeName: undefined } }), settings, nowMs)).toEqual({ steps: [] });
     const { steps } = planRefresh(pod(), settings, nowMs);
-    expect(steps).toMatchObject([{ gatherMs: 50 }]);
     expect(steps[0]).not.toHaveProperty("ofVersion");
     expect(run(pod(), steps).pod.status?.conditions).toEqual([
       { type: "InPlaceUpdateReady", status: "True", reason: "", message: "", lastTransitionTime: now },
     ]);
+  });
+  test("gets KruisePodReady along with it, unless somebody has said it already", () => {
+    const gates = ["InPlaceUpdateReady", "KruisePodReady"];
+    const types = (conditions: NonNullable<PodParts["conditions"]>) => {
+      const fresh = pod({ gates, conditions });
+      return run(fresh, planRefresh(fresh, settings, nowMs).steps).pod.status?.conditions?.map(({ type, status }) => `${type} ${status}`);
+    };
+    expect(types([])).toEqual(["InPlaceUpdateReady True", "KruisePodReady True"]);
+    expect(types([{ type: "KruisePodReady", status: "False" }])).toEqual(["KruisePodReady False", "InPlaceUpdateReady True"]);
   });
   test("whose update has begun meanwhile is left alone", () => {
     const { steps } = planRefresh(pod(), settings, nowMs);
@@ -84,7 +93,7 @@ describe("completion by image", () => {
   test("3: then it is let back into service at once", () => {
     const target = status({ imageID: "sha256:two" });
     const { steps } = planRefresh(target, settings, nowMs);
-    expect(steps).toMatchObject([{ ofVersion: "100", gatherMs: 0 }]);
+    expect(steps).toMatchObject([{ ofVersion: "100" }]);
     expect(run(target, steps).bodies).toEqual([
       [{ type: "InPlaceUpdateReady", status: "True", reason: "", message: "", lastTransitionTime: now }],
     ]);

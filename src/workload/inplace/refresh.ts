@@ -3,8 +3,8 @@ import { conditionType } from "../../api/names.ts";
 import type { ConditionStep, Step } from "../../engine/plan.ts";
 import { hasReadinessGate, podCondition } from "../../kube/pod.ts";
 import { parseTime } from "../../kube/time.ts";
-import type { Pod } from "../../kube/types.ts";
-import { goodCondition, readyGatherMs } from "../readiness/index.ts";
+import type { Condition, Pod } from "../../kube/types.ts";
+import { goodCondition } from "../readiness/index.ts";
 import { type Applied, applyBatch, type Progress, type UpdateSettings } from "./apply.ts";
 import { containersPending, type Pending } from "./completion.ts";
 import { graceText, hasChanges, readSpec, stateOf, stateText, type UpdateSpec, type UpdateState } from "./spec.ts";
@@ -27,13 +27,13 @@ export function planRefresh(pod: Readonly<Pod>, settings: UpdateSettings, nowMs:
   const grace = graceText(pod);
   if (grace) return refreshGrace(pod, grace, settings, nowMs);
   const state = stateOf(pod);
-  if (state === undefined) return isInService(pod) ? nothing : letIn(pod, readyGatherMs, nowMs);
+  if (state === undefined) return isInService(pod) ? nothing : letIn(pod, nowMs);
   if (state === "unreadable") return { steps: [], problem: `the in-place update state of pod ${pod.metadata.name} is not readable` };
   // Nothing waits and the pod is in service: whether its containers are all there again changes nothing here, so it is not computed.
   if (!hasChanges(state.next) && isInService(pod)) return nothing;
   const why = containersPending(pod, state, settings.gates);
   if (why !== undefined) return { steps: [], why };
-  if (!hasChanges(state.next)) return letIn(pod, 0, nowMs);
+  if (!hasChanges(state.next)) return letIn(pod, nowMs);
   const missing = (state.requiredReady ?? []).find((name) => !isContainerReady(pod, name));
   if (missing !== undefined) return { steps: [], why: { code: "WaitingForContainerReady", figures: { container: missing } } };
   return { steps: nextBatchSteps(stateText(pod), state, settings, nowMs), why: { code: "InPlaceUpdateNextBatch" } };
@@ -52,15 +52,26 @@ function isInService(pod: Readonly<Pod>): boolean {
   return condition?.status === "True" && !condition.reason && !condition.message;
 }
 
-function letIn(pod: Readonly<Pod>, gatherMs: number, nowMs: number): Refresh {
+function letIn(pod: Readonly<Pod>, nowMs: number): Refresh {
   if (isInService(pod)) return nothing;
-  const ready = () => [goodCondition(conditionType.inPlaceUpdateReady, nowMs)];
-  // Scheduler and kubelet change a new pod at once, and none of that matters here. Later only this very version counts: a newer one may be
-  // in the middle of the next update.
-  const step: ConditionStep<Pod> = isNew(pod)
-    ? { name: "ready", gatherMs, conditions: (fresh) => (isNew(fresh) ? ready() : undefined) }
-    : { name: "ready", gatherMs, ofVersion: pod.metadata.resourceVersion, conditions: ready };
+  const name = "ready";
+  const ready = goodCondition(conditionType.inPlaceUpdateReady, nowMs);
+  // Later only this very version counts: a newer one may be in the middle of the next update.
+  if (!isNew(pod)) return { steps: [{ name, ofVersion: pod.metadata.resourceVersion, conditions: () => [ready] }] };
+  // A pod serves nobody before it has a node. By then it may become Normal as well, and one write says it all.
+  if (!pod.spec.nodeName) return nothing;
+  // Scheduler and kubelet change a new pod at once, and none of that matters here.
+  const step: ConditionStep<Pod> = {
+    name,
+    conditions: (fresh) => (isNew(fresh) ? [ready, ...firstKruisePodReady(fresh, nowMs)] : undefined),
+  };
   return { steps: [step] };
+}
+
+/** KruisePodReady is due at the same time: the controller of readiness leaves it to the workloads that come here. */
+function firstKruisePodReady(pod: Readonly<Pod>, nowMs: number): readonly Condition[] {
+  const type = conditionType.kruisePodReady;
+  return hasReadinessGate(pod, type) && podCondition(pod, type) === undefined ? [goodCondition(type, nowMs)] : [];
 }
 
 /** Nobody has ever taken it into or out of service, or begun to update it. */

@@ -73,6 +73,8 @@ function stateStep(state: LifecycleState, nowMs: number, hook?: LifecycleHook): 
     name: "lifecycle",
     precondition: "uid",
     onConflict: "retry",
+    // Finalizers go the usual way.
+    ...(hook === undefined ? { rides: true } : {}),
     write: (fresh) => {
       if (lifecycleLabel(fresh) === state && hook === undefined) return undefined;
       const { labels, annotations } = stateMetadata(state, nowMs);

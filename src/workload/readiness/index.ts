@@ -15,9 +15,3 @@ export {
   recreateKey,
   removeKeysStep,
 } from "./keys.ts";
-
-/**
- * Milliseconds that a condition which makes a pod ready may wait for company: a new pod gets KruisePodReady and InPlaceUpdateReady from two
- * controllers within this time, in one write.
- */
-export const readyGatherMs = 50;

@@ -272,14 +272,16 @@ export class World {
     for (const name of [...this.pods.keys()]) this.sync(name);
   }
 
-  /** Rounds and nodes in turn until a plan has nothing to do; throws when that does not come. */
+  /** Rounds and nodes in turn until plans have nothing to do, also with what nodes report after them; throws when that does not come. */
   settle(roundsMax = 200, passMs = 1000): Plan<CloneSet["status"]> {
+    let quietRounds = 0;
     for (let round = 0; round < roundsMax; round++) {
       const before = this.#version;
       const planned = this.round();
       this.syncAll();
       this.nowMs += passMs;
-      if (planned.actions.length === 0 && isQuiet(before, this.#version, this.pods.size)) return planned;
+      quietRounds = planned.actions.length === 0 && isQuiet(before, this.#version, this.pods.size) ? quietRounds + 1 : 0;
+      if (quietRounds === 2) return planned;
     }
     throw new Error(`does not come to rest: ${JSON.stringify([...this.pods.values()].map((pod) => pod.metadata.labels))}`);
   }
