@@ -13,6 +13,7 @@ import { collectionPath, withQuery } from "../path.ts";
 import type { ByteStream, Transport } from "../transport.ts";
 import type { KubeObject } from "../types.ts";
 import { CaughtUp } from "./caught-up.ts";
+import { echoed } from "./echo.ts";
 import type { Keep } from "./keep.ts";
 import { LineSplitter, ListScanner } from "./lines.ts";
 import { type KindState, type ReflectorCounters, reflectorLimits } from "./reflection.ts";
@@ -233,6 +234,14 @@ export class Reflector {
   }
 
   private event(line: string, relist: Relist | undefined): Failure | undefined | Promise<Failure | undefined> {
+    if (relist === undefined || relist.done) {
+      const version = echoed(line, this.store);
+      if (version !== undefined) {
+        this.counters.events += 1;
+        if (version > this.store.seenVersion) this.store.seenVersion = version;
+        return undefined;
+      }
+    }
     let event: WatchEvent;
     try {
       event = JSON.parse(line) as WatchEvent;
