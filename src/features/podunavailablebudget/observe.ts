@@ -4,8 +4,9 @@ import type { Settings } from "../../api/settings.ts";
 import type { Context } from "../../engine/controller.ts";
 import type { Key } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
+import { isActive } from "../../kube/pod.ts";
 import type { Pod } from "../../kube/types.ts";
-import { relatedBudget } from "../../workload/budget/index.ts";
+import { isAvailableFor, relatedBudget } from "../../workload/budget/index.ts";
 import { cachedBelongings, watchedWorkloads } from "./belongings.ts";
 import { type CensusTaken, takeCensus } from "./census.ts";
 import { type Budget, covers, isLeaving } from "./covers.ts";
@@ -18,7 +19,7 @@ export interface Observed {
   /** Pods of this budget that carry no name of a budget, or that of one which does not have them any more. */
   readonly unmarked: readonly Readonly<Pod>[];
   podNamed(name: string): Readonly<Pod> | undefined;
-  /** Pods whose deletion was let through long ago, and which the server itself says are still there. */
+  /** Pods that should have gone, or been down, by now, and of which the server itself says what the cache says. */
   readonly confirmed: ReadonlySet<string>;
 }
 
@@ -28,17 +29,16 @@ export async function observe(context: Context, key: Key): Promise<Observed | un
   const budget = read.get(podUnavailableBudgets, key);
   if (budget === undefined || isLeaving(budget)) return undefined;
   const podNamed = (name: string) => read.get(pods, { namespace: key.namespace, name });
-  const asked = overdue(budget.status?.disruptedPods, podNamed, context.nowMs()).slice(0, recordLimits.asksMax);
+  const counts = (pod: Readonly<Pod>) => isAvailableFor(pod, settings.gates);
+  const asked = overdue(budget.status ?? {}, { podNamed, counts }, context.nowMs()).slice(0, recordLimits.asksMax);
   const [taken, ...live] = await Promise.all([
     takeCensus(context, budget),
     ...asked.map((name) => read.live.get(pods, { namespace: key.namespace, name })),
   ]);
   const confirmed = asked.filter((name, index) => {
-    const answer = live[index];
-    const cached = podNamed(name);
-    return (
-      answer?.ok === true && answer.object.metadata.uid === cached?.metadata.uid && answer.object.metadata.deletionTimestamp === undefined
-    );
+    const [answer, cached] = [live[index], podNamed(name)];
+    if (answer === undefined || !answer.ok || answer.object.metadata.uid !== cached?.metadata.uid) return false;
+    return isActive(answer.object) && counts(answer.object) === counts(cached);
   });
   const unmarked = taken.ok ? taken.census.pods.filter((pod) => isUnmarked(pod, budget, context)) : [];
   return { budget, settings, taken, unmarked, podNamed, confirmed: new Set(confirmed) };

@@ -12,8 +12,8 @@ export const recordLimits = {
   goingMs: 5_000,
   /** ms by which the clocks of webhooks and API server may differ when it is said which deletion a record stands for. */
   skewMs: 2_000,
-  /** Pods asked for live in one round, each of which should have gone and has not. */
-  asksMax: 16,
+  /** Pods that the server is asked for in one round before their records are dropped; the others wait for the next. */
+  asksMax: 64,
 } as const;
 
 export type Times = Readonly<Record<string, string>>;
@@ -33,7 +33,9 @@ export interface Kept extends Records {
 export interface Known {
   /** The pod of that name, as the cache shows it. */
   podNamed(name: string): Readonly<Pod> | undefined;
-  /** Whether the server itself says that the pod is still there as the cache shows it. */
+  /** Whether the pod counts as available, as the cache shows it. */
+  counts(pod: Readonly<Pod>): boolean;
+  /** Whether the server itself says that the pod is as the cache shows it. */
   isConfirmed(name: string): boolean;
 }
 
@@ -55,20 +57,40 @@ export function keepRecords(before: Partial<Records>, known: Known, nowMs: numbe
   const disruptedPods = keep(before.disruptedPods, budgetLimits.disruptedMs, (name, atMs) => {
     const pod = known.podNamed(name);
     if (!isStill(pod)) return true;
-    // What should be gone and is not: the cache may be behind, and then the pod would be counted that is gone.
     if (!known.isConfirmed(name)) return false;
     if ((parseTime(pod.metadata.creationTimestamp) ?? 0) <= atMs) notDeleted.push(name);
     return true;
   });
-  const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, () => true);
+  const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, (name) => {
+    const pod = known.podNamed(name);
+    return !isStill(pod) || !known.counts(pod) || known.isConfirmed(name);
+  });
   return { disruptedPods, unavailablePods, notDeleted, ...(Number.isFinite(nextMs) ? { nextMs } : {}) };
 }
 
-/** Names that the server should be asked for before their records are dropped. */
-export function overdue(times: Times | undefined, podNamed: Known["podNamed"], nowMs: number): readonly string[] {
-  return Object.entries(times ?? {})
-    .filter(([name, time]) => nowMs > (parseTime(time) ?? 0) + budgetLimits.disruptedMs && isStill(podNamed(name)))
-    .map(([name]) => name);
+/**
+ * Names that the server should be asked for before their records are dropped: what was let through should show in them and does not, and
+ * when that is only because the cache is behind, they would be counted though they are gone.
+ */
+export function overdue(
+  records: Partial<Records>,
+  { podNamed, counts }: Pick<Known, "podNamed" | "counts">,
+  nowMs: number,
+): readonly string[] {
+  const over = (times: Times | undefined, termMs: number, isWrong: (pod: Readonly<Pod>) => boolean) =>
+    Object.entries(times ?? {})
+      .filter(([name, time]) => {
+        const pod = podNamed(name);
+        return nowMs > (parseTime(time) ?? 0) + termMs && isStill(pod) && isWrong(pod);
+      })
+      .map(([name]) => name);
+  const { disruptedPods, unavailablePods } = records;
+  return [
+    ...new Set([
+      ...over(disruptedPods, budgetLimits.disruptedMs, () => true),
+      ...over(unavailablePods, budgetLimits.unavailableMs, counts),
+    ]),
+  ];
 }
 
 function isStill(pod: Readonly<Pod> | undefined): pod is Readonly<Pod> {
