@@ -2,11 +2,12 @@
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Glob } from "bun";
+import { chart } from "./generate/chart/index.ts";
 import { crds } from "./generate/crds.ts";
 import type { Generator } from "./generate/generator.ts";
 import { kustomize } from "./generate/kustomize.ts";
 
-const generators: readonly Generator[] = [crds, kustomize];
+const generators: readonly Generator[] = [crds, kustomize, chart];
 
 const root = join(import.meta.dir, "..");
 const check = process.argv.includes("--check");

@@ -7,7 +7,7 @@ export interface Names {
   readonly daemonConfigNamespace: string;
 }
 
-interface RuleObject {
+export interface RuleObject {
   apiGroups: string[];
   resources: string[];
   verbs: string[];
@@ -17,12 +17,12 @@ interface RuleObject {
 const verbOrder = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
 /** What the manager needs whatever features run: its Lease, its Events, its own Secret, and to keep webhooks and conversion alive. */
-const leaderElection: Permission[] = [
+export const leaderElection: Permission[] = [
   { group: "coordination.k8s.io", resources: ["leases"], verbs: ["get", "list", "watch", "create", "update", "patch", "delete"] },
   { group: "", resources: ["events"], verbs: ["create", "patch"] },
 ];
-const webhookSecret: Permission[] = [{ group: "", resources: ["secrets"], verbs: ["get", "list", "watch", "create", "update"] }];
-const managerBase: Permission[] = [
+export const webhookSecret: Permission[] = [{ group: "", resources: ["secrets"], verbs: ["get", "list", "watch", "create", "update"] }];
+export const managerBase: Permission[] = [
   { group: "", resources: ["events"], verbs: ["create", "patch", "update"] },
   // Its uid tells whether the local record is of this cluster.
   { group: "", resources: ["namespaces"], verbs: ["get"], resourceNames: ["kube-system"] },
@@ -34,7 +34,7 @@ const daemonBase: Permission[] = [
   { group: "apps.kruise.io", resources: ["nodeimages"], verbs: ["get", "list", "watch"] },
 ];
 
-function certificates(features: readonly Feature[]): Permission[] {
+export function certificates(features: readonly Feature[]): Permission[] {
   return [
     {
       group: "admissionregistration.k8s.io",
@@ -130,7 +130,7 @@ function role(
 }
 
 /** One rule a set of verbs, so that the file stays short and a change shows up as one line. */
-function rules(permissions: readonly Permission[]): RuleObject[] {
+export function rules(permissions: readonly Permission[]): RuleObject[] {
   const verbsOf = new Map<string, { group: string; resource: string; names: readonly string[] | undefined; verbs: Set<string> }>();
   for (const { group, resources, verbs, resourceNames } of permissions)
     for (const resource of resources) {

@@ -2,7 +2,8 @@
 import packageJson from "../../package.json";
 import type { Names } from "./rbac.ts";
 
-export const image = `ghcr.io/kruiser/kruise:v${packageJson.version}`;
+export const repository = "ghcr.io/kruiser/kruise";
+export const image = `${repository}:v${packageJson.version}`;
 
 export function namespaceObjects(names: Names): object[] {
   // The label keeps our own namespaces out of our own pod webhooks, also for an install that predates `kubernetes.io/metadata.name`.

@@ -9,6 +9,14 @@ const commands: Readonly<Record<string, Command>> = {
     summary: "what would happen next to an object, and what holds it: explain cloneset/web -n shop",
     run: async (args) => (await import("./explain.ts")).explainCommand(args),
   },
+  "uninstall-check": {
+    summary: "what would be left behind; the chart asks this before it is uninstalled",
+    run: async (args) => (await import("./uninstall-check.ts")).uninstallCheckCommand(args),
+  },
+  sandbox: {
+    summary: "a cluster in this process with Kruiser in it, for kubectl to try: sandbox --nodes=3",
+    run: async (args) => (await import("../sandbox/command.ts")).sandboxCommand(args),
+  },
   version: { summary: "which kruise this is; -o json for machines", run: async (args) => printVersion(args) },
   help: { summary: "this text", run: async () => print(help()) },
 };

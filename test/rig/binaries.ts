@@ -94,8 +94,15 @@ const sources: Record<BinaryName, Source> = {
       rmSync(`${target}.tar.gz`);
       renameSync(join(dirname(target), "helm"), target);
     },
-    build: (target) =>
-      buildCommand("helm.sh/helm/v3/cmd/helm", helmVersion, target, `-X helm.sh/helm/v3/internal/version.version=${helmVersion}`),
+    build: (target) => {
+      // Without these it takes every cluster that it cannot ask for one of Kubernetes 1.20.
+      const [, major, minor] = kubernetesVersion.match(/^v(\d+)\.(\d+)\./) ?? [];
+      const stamp = { "internal/version.version": helmVersion } as Record<string, string | undefined>;
+      for (const holder of ["pkg/lint/rules", "pkg/chartutil"])
+        Object.assign(stamp, { [`${holder}.k8sVersionMajor`]: major, [`${holder}.k8sVersionMinor`]: minor });
+      const flags = Object.entries(stamp).map(([name, value]) => `-X helm.sh/helm/v3/${name}=${value}`);
+      return buildCommand("helm.sh/helm/v3/cmd/helm", helmVersion, target, flags.join(" "));
+    },
   },
   cosign: {
     version: cosignVersion,
