@@ -13,13 +13,20 @@ import { atLeast } from "../kube/version.ts";
 import type { FlagValues } from "../process/flags.ts";
 import { versionInfo } from "../process/version.ts";
 import type { commonFlags } from "./flags.ts";
+import { unreadable } from "./rights.ts";
 
 export interface Connected {
   readonly context: Context;
   readonly discovery: Discovery;
   readonly namespace: string;
-  /** Fills the cache with these kinds, in the namespace where they have one. @returns what cannot be read, or undefined */
-  load(kinds: readonly Kind[]): Promise<string | undefined>;
+  /** Of these kinds, those that the user may not list and watch. */
+  unreadable(kinds: readonly Kind[]): Promise<readonly Kind[]>;
+  /**
+   * Fills the cache with these kinds, in the namespace where they have one.
+   * @param without may be read from as well, and stay empty
+   * @returns what cannot be read, or undefined
+   */
+  load(kinds: readonly Kind[], without?: readonly Kind[]): Promise<string | undefined>;
   close(): void;
 }
 
@@ -46,8 +53,9 @@ export async function connect(flags: FlagValues<typeof commonFlags>): Promise<Co
       context: { read: kube.read, settings, random: () => env.random(), nowMs: () => env.nowMs() },
       discovery: discovery.object,
       namespace,
-      async load(kinds) {
-        for (const kind of kinds) kube.cache.ensure(kind);
+      unreadable: (kinds) => unreadable(kube.client, kinds, namespace),
+      async load(kinds, without = []) {
+        for (const kind of [...kinds, ...without]) kube.cache.ensure(kind);
         const report = await kube.cache.whenSettled(kinds, flags["request-timeout"]);
         const absent = report.absent.map((kind) => `${kind.plural} are not served by this cluster`);
         const pending = report.pending.map(({ kind, why }) => `${kind.plural}: ${why}`);

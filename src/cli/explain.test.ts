@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { ageText, answerText, merged, targetOf, textOf } from "./explain.ts";
+import type { Kind } from "../kube/kind.ts";
+import { configMaps, deployments, nodes, pods } from "../kube/kinds.ts";
+import { ageText, answerText, merged, targetOf, textOf, whatIsLeft } from "./explain.ts";
 
 test.each([
   [["cloneset/web"], { kind: "cloneset", name: "web" }],
@@ -82,5 +84,35 @@ describe("an object that several features look at", () => {
     expect(merged([budget])).toEqual({ state: "rest", summary: "web-1: covered by web-pub", next: [], held: [] });
     expect(answerText(merged([budget])!, 0)).toBe("web-1: covered by web-pub\n");
     expect(merged([])).toBeUndefined();
+  });
+});
+
+describe("a user who may not look at everything", () => {
+  const own = { feature: "cloneset", reads: [pods, nodes] };
+  const other = { feature: "budget", reads: [pods, configMaps] };
+  const left = (hidden: Kind[]) => {
+    const { able, notes, refusal } = whatIsLeft([own, other], deployments, hidden, "shop");
+    return { able: able.map(({ feature }) => feature), notes, refusal };
+  };
+  test("goes without what belongs to the whole cluster", () => {
+    expect(left([nodes])).toEqual({
+      able: ["cloneset", "budget"],
+      notes: ["you may not list and watch nodes: answered as if there were none"],
+      refusal: undefined,
+    });
+  });
+  test("gets what the other features have to say", () => {
+    expect(left([configMaps])).toEqual({
+      able: ["cloneset"],
+      notes: ["nothing about budget: that needs the right to list and watch configmaps"],
+      refusal: undefined,
+    });
+  });
+  test.each([
+    [[pods], "pods"],
+    [[deployments, pods], "deployments, pods"],
+    [[deployments], "deployments"],
+  ])("%#: is told which rights are missing", (hidden, kinds) => {
+    expect(left(hidden as Kind[]).refusal).toBe(`the answer needs the right to list and watch ${kinds} in namespace "shop"`);
   });
 });

@@ -1,6 +1,7 @@
 /** `kruise explain KIND/NAME`: what would happen next, and what holds each part. Reads with the user's own rights and writes nothing. */
 import type { Explainer, Explanation } from "../features/feature.ts";
 import { features } from "../features/index.ts";
+import type { Kind } from "../kube/kind.ts";
 import { flagHelp, parseFlags } from "../process/flags.ts";
 import { type Connected, connect } from "./connect.ts";
 import { commonFlags } from "./flags.ts";
@@ -56,16 +57,55 @@ async function ask(explainers: readonly Asked[], name: string, connected: Connec
   const { of } = explainers[0] as Asked;
   // What the cluster does not serve holds nothing.
   const reads = explainers.flatMap((explainer) => explainer.reads).filter((kind) => connected.discovery.servesVersion(kind));
-  const unreadable = await connected.load([...new Set([of, ...reads])]);
-  if (unreadable !== undefined) return `cannot read what the answer needs: ${unreadable}`;
   const namespace = of.namespaced ? connected.namespace : "";
+  const kinds = [...new Set([of, ...reads])];
+  const hidden = await connected.unreadable(kinds);
+  const { able, refusal, notes } = whatIsLeft(explainers, of, hidden, connected.namespace);
+  if (refusal !== undefined) return refusal;
+  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+  const unread = await connected.load(
+    kinds.filter((kind) => !hidden.includes(kind)),
+    hidden,
+  );
+  if (unread !== undefined) return `cannot read what the answer needs: ${unread}`;
   const views = await Promise.all(
-    explainers.map(async ({ feature, explain }) => {
+    able.map(async ({ feature, explain }) => {
       const explanation = await explain(connected.context, { namespace, name });
       return explanation === undefined ? [] : [{ feature, ...explanation }];
     }),
   );
   return merged(views.flat()) ?? `${of.plural} "${name}" not found${namespace === "" ? "" : ` in namespace "${namespace}"`}`;
+}
+
+/**
+ * Who can answer for a user that may not look at everything. What belongs to the whole cluster is not for everybody to see, and mostly
+ * matters little: the answer goes without it, and says so.
+ */
+export function whatIsLeft<E extends Pick<Asked, "feature" | "reads">>(
+  explainers: readonly E[],
+  of: Kind,
+  hidden: readonly Kind[],
+  namespace: string,
+): { readonly able: readonly E[]; readonly notes: readonly string[]; readonly refusal?: string } {
+  const namesOf = (kinds: readonly Kind[]): string => kinds.map(({ plural }) => plural).join(", ");
+  const missing = (explainer: E): readonly Kind[] =>
+    hidden.filter((kind) => kind === of || (kind.namespaced && explainer.reads.includes(kind)));
+  const able = explainers.filter((explainer) => missing(explainer).length === 0);
+  const [first] = explainers;
+  if (able.length === 0 && first !== undefined) {
+    const refusal = `the answer needs the right to list and watch ${namesOf(missing(first))}${of.namespaced ? ` in namespace "${namespace}"` : ""}`;
+    return { able, notes: [], refusal };
+  }
+  const wide = hidden.filter((kind) => !kind.namespaced);
+  return {
+    able,
+    notes: [
+      ...explainers
+        .filter((explainer) => !able.includes(explainer))
+        .map((explainer) => `nothing about ${explainer.feature}: that needs the right to list and watch ${namesOf(missing(explainer))}`),
+      ...(wide.length > 0 ? [`you may not list and watch ${namesOf(wide)}: answered as if there were none`] : []),
+    ],
+  };
 }
 
 /** The worst state is that of the whole; undefined when nobody has anything to say. */

@@ -8,6 +8,7 @@ import type { Explainer, Explanation } from "../feature.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
 import { reasonText, waiting } from "./reasons.ts";
+import { sinceMsOf } from "./since.ts";
 
 export const explainer: Explainer = {
   of: cloneSets,
@@ -20,7 +21,7 @@ export async function explain(context: Context, key: Key): Promise<Explanation |
   const observed = await observe(context, key);
   if (observed === undefined) return undefined;
   const { actions, status, reasons = [] } = plan(observed, context.nowMs());
-  const held = reasons.map((reason) => ({ ...reason, text: reasonText(reason) }));
+  const held = reasons.map((reason) => ({ ...reason, text: reasonText(reason), sinceMs: sinceMsOf(reason, observed) }));
   const figures = status?.([]);
   const holding = held.filter(({ code }) => !waiting.has(code));
   const onWay = held.length - holding.length;

@@ -114,7 +114,8 @@ function hashLabelSteps(pod: Readonly<Pod>, revision: string): readonly Step<Pod
 
 /** Why a pod that is not available is not, and when to look again. */
 function availabilityOf({ strategy, nowMs }: World, { name, facts, available }: Member): Pick<MemberRefresh, "delayMs" | "told"> {
-  if (available) return {};
+  // A prepared pod is out for its hook: what holds that is said where the update is.
+  if (available || facts.state === lifecycleState.preparingUpdate) return {};
   const { lifecycle, minReadyMs } = strategy;
   if (facts.state === lifecycleState.preparingNormal && lifecycle?.preNormal !== undefined) {
     return { told: reason(name, "WaitingForNormalHook", { hook: hookText(lifecycle.preNormal) }) };
