@@ -139,7 +139,7 @@ describe("restarting", () => {
       "to be hidden from the agent",
       ({ metadata }) => !metadata.labels?.["crr.apps.kruise.io/active"],
     );
-    expect(ended.metadata.labels).toHaveProperty("crr.apps.kruise.io/node-name");
+    expect(ended.metadata.labels).toHaveProperty(["crr.apps.kruise.io/node-name"]);
   });
 
   test("8: gone three seconds after its end", async () => {

@@ -45,7 +45,7 @@ describe("time limits", () => {
     await advance(2);
     expect(seen()?.status).toMatchObject({ phase: "Completed", message: "daemon has not responded for a long time" });
     expect(seen()?.status?.containerRecreateStates).toBeUndefined();
-    expect(seen()?.metadata.labels).not.toHaveProperty("crr.apps.kruise.io/active");
+    expect(seen()?.metadata.labels).not.toHaveProperty(["crr.apps.kruise.io/active"]);
   });
 
   test("10: the deadline ends it, and every container that has not come to its end has failed", async () => {
