@@ -9,6 +9,8 @@ export interface RepositoryRule {
   readonly credentials?: { readonly username: string; readonly password: string };
   /** Answer every request with this status: a registry out of order. */
   readonly status?: number;
+  /** Break the connection in the middle of each blob, or send other bytes than were asked for. */
+  readonly blobs?: "cut" | "corrupt";
 }
 
 export interface Pull {
@@ -63,7 +65,7 @@ export async function serveRegistry(): Promise<Registry> {
     if (!blob) return refuse(404, "BLOB_UNKNOWN");
     if (rule.blobDelayMs) await Bun.sleep(rule.blobDelayMs);
     if (request.method === "GET") record(repository, "blob", reference);
-    return new Response(blob, { headers: { "content-type": "application/octet-stream", "docker-content-digest": reference } });
+    return blobAnswer(blob, reference, request.method === "GET" ? rule.blobs : undefined);
   };
   const server = Bun.serve({ hostname: "127.0.0.1", port: await freePort(), idleTimeout: 255, fetch: answer });
   server.unref();
@@ -82,6 +84,23 @@ export async function serveRegistry(): Promise<Registry> {
     pulls,
     stop: () => server.stop(true),
   };
+}
+
+function blobAnswer(blob: Uint8Array<ArrayBuffer>, digest: string, how: RepositoryRule["blobs"]): Response {
+  if (how === "cut") return cutOff(blob);
+  const body = how === "corrupt" ? blob.map((byte) => byte ^ 1) : blob;
+  return new Response(body, { headers: { "content-type": "application/octet-stream", "docker-content-digest": digest } });
+}
+
+/** Says how long it is, sends half of it, and is gone. */
+function cutOff(blob: Uint8Array<ArrayBuffer>): Response {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(blob.subarray(0, Math.floor(blob.length / 2)));
+      controller.error(new Error("cut off"));
+    },
+  });
+  return new Response(body, { headers: { "content-type": "application/octet-stream", "content-length": String(blob.length) } });
 }
 
 function basic(credentials: { readonly username: string; readonly password: string }): string {
