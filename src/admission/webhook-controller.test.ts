@@ -129,13 +129,11 @@ function replica(variables: Record<string, string> = {}, external = false): Repl
   });
   const pass = async (ms: number) => {
     await env.advance(ms);
-    // Files are written at their own pace: quiet means that no request came for a while.
-    let seen = -1;
+    // Files are written at their own pace: quiet means that nothing is under way, for some turns of the event loop.
     let quiet = 0;
     await until(async () => {
       await env.advance(0);
-      quiet = seen === api.requests.length ? quiet + 1 : 0;
-      seen = api.requests.length;
+      quiet = controller.isResting ? quiet + 1 : 0;
       return quiet > 8;
     }, "quiet");
   };
@@ -391,8 +389,10 @@ describe("when the world does not help", () => {
     expect(tries).toBeGreaterThanOrEqual(6);
     expect(tries).toBeLessThanOrEqual(10);
     failing = false;
-    await pass(2_000);
-    expect(controller.isInitialized).toBe(true);
+    await until(async () => {
+      await pass(500);
+      return controller.isInitialized;
+    }, "initialized");
   });
 
   test("conflicts are repeated from the freshest object", async () => {
@@ -406,8 +406,10 @@ describe("when the world does not help", () => {
     };
     const { controller, pass } = replica();
     controller.start();
-    await pass(1_000);
-    expect(controller.isInitialized).toBe(true);
+    await until(async () => {
+      await pass(500);
+      return controller.isInitialized;
+    }, "initialized");
     expect(api.get(mutatingConfigurations, mutatingKey)?.metadata.labels).toEqual({ round: "0" });
   });
 
@@ -431,8 +433,10 @@ describe("when the world does not help", () => {
       },
     });
     failing.start();
-    await made.pass(50);
-    expect(failing.lastError).toBe("port 9876 is in use");
+    await until(async () => {
+      await made.pass(50);
+      return failing.lastError === "port 9876 is in use";
+    }, "the error");
     // Nobody is led to a port that does not answer.
     expect(bundles(mutatingKey).every((bundle) => bundle === undefined)).toBe(true);
   });

@@ -61,6 +61,8 @@ export interface WebhookController {
   readonly isInitialized: boolean;
   /** What went wrong last, as one line; undefined after a success. */
   readonly lastError: string | undefined;
+  /** Nothing is under way: it waits for a change, or for its next look. */
+  readonly isResting: boolean;
   /** Runs until `env.stopped`. */
   start(): void;
   /** Looks again soon: the set of handled paths may have changed. */
@@ -90,6 +92,7 @@ export function webhookController(options: WebhookControllerOptions): WebhookCon
 class Controller implements WebhookController {
   readonly initialized: Promise<void>;
   isInitialized = false;
+  isResting = true;
   lastError: string | undefined;
   private resolveInitialized: () => void = () => {};
   private readonly healing: Healing;
@@ -156,6 +159,7 @@ class Controller implements WebhookController {
     let failures = 0;
     while (!env.stopped.aborted) {
       this.woken = false;
+      this.isResting = false;
       const problem = await this.sync().catch(
         (thrown: unknown): Problem => ({
           message: thrown instanceof Error ? thrown.message : String(thrown),
@@ -185,6 +189,7 @@ class Controller implements WebhookController {
 
   private async pause(ms: number): Promise<void> {
     if (this.woken) return;
+    this.isResting = true;
     const woken = new AbortController();
     this.wakeUp = () => woken.abort();
     const stop = () => woken.abort();
