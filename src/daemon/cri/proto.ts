@@ -222,22 +222,30 @@ export class Input {
 }
 
 export class Output {
-  readonly #bytes: number[] = [];
+  readonly #parts: Uint8Array[] = [];
 
   /** Of integers not below 0. */
   varint(value: number): void {
+    const bytes: number[] = [];
     let rest = value;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.#bytes.push((rest % 128) + 128);
-    this.#bytes.push(rest);
+    for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
+    bytes.push(rest);
+    this.#parts.push(Uint8Array.from(bytes));
   }
 
   block(field: number, block: Uint8Array): void {
     this.varint(field * 8 + 2);
     this.varint(block.length);
-    for (const byte of block) this.#bytes.push(byte);
+    this.#parts.push(block);
   }
 
   bytes(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
+    const whole = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of this.#parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
   }
 }
