@@ -561,6 +561,20 @@ describe("pull secrets", () => {
   });
 });
 
+test("what the server refuses is told", async () => {
+  const house = await scene(["n1", "n2"], (world) => {
+    world.fault = ({ verb, kind, key }) =>
+      verb === "patch" && kind === "NodeImage" && key.name === "n1"
+        ? { ok: false, why: "denied", code: 400, reason: "BadRequest", message: "spec.images: Too many: 257" }
+        : undefined;
+    addJob(world, "job", { image: "nginx:1.20", parallelism: 2 });
+  });
+  await house.env.advance(5_000);
+  expect(told(house)).toEqual(["n2"]);
+  const said = house.world.events.find(({ reason }) => reason === "FailedUpdateNodeImage");
+  expect(said).toMatchObject({ type: "Warning", message: "failed to tell node n1: spec.images: Too many: 257", on: { name: "job" } });
+});
+
 test("one plan says what would happen", async () => {
   const env = new FakeEnv({ startMs });
   const world = new World(env);

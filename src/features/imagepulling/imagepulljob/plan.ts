@@ -218,6 +218,7 @@ function tell(node: Readonly<NodeImage>, want: Want, next: Next, after: readonly
     id: `node/${node.metadata.name}`,
     on: refOf(nodeImages, node as NodeImage),
     after,
+    tell: { failed: { reason: "FailedUpdateNodeImage", text: "failed to tell node" } },
     steps: [
       {
         name: "task",

@@ -24,6 +24,7 @@ export interface Claim {
 }
 
 const sharedMode = "batch";
+const tell = { failed: { reason: "FailedSyncSecret", text: "failed to copy pull secret" } } as const;
 const nameBytesMax = 253;
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -52,7 +53,7 @@ export function claim(
     const copy = chosen(job, usable, key, source);
     if (copy === undefined) {
       const object = copyOf(job, source, key, configNamespace, taken);
-      actions.push(create<Secret>({ id: `secret/${name}`, of: secrets, object }));
+      actions.push(create<Secret>({ id: `secret/${name}`, of: secrets, object, tell }));
       refs.push({ namespace: configNamespace, name: object.metadata.name, mode: sharedMode });
       continue;
     }
@@ -120,6 +121,7 @@ function refresh(job: Readonly<ImagePullJob>, copy: Copy, source: Readonly<Secre
   return change<Secret>({
     id: `secret/${name}`,
     on: refOf(secrets, copy as Secret),
+    tell,
     goneIsFine: false,
     steps: [
       {
