@@ -1,0 +1,130 @@
+/** The kubelets of all nodes: each pod that is bound to a node that is up goes on as its containers do. */
+import type { Env } from "../../env/env.ts";
+import { deepEqual, fieldsOf, itemsOf, textOf, withFields } from "../../kube/json.ts";
+import type { Key } from "../../kube/kind.ts";
+import type { Pod } from "../../kube/types.ts";
+import type { NodePort } from "../api/api.ts";
+import type { Inside } from "../controllers/inside.ts";
+import { type Controller, itself, retryOf } from "../controllers/worker.ts";
+import type { Stored } from "../storage/store.ts";
+import type { Timing } from "./containers.ts";
+import { PodRun } from "./pod-run.ts";
+
+/** A node with it is cut off: its pods go on as they were, and nobody hears of them. */
+export const downAnnotation = "sandbox.kruise.io/down";
+
+export interface KubeletOptions {
+  readonly timing: Timing;
+  /** Whether what happens to containers is told as Events. */
+  readonly events: boolean;
+  /** By the node's name. */
+  readonly insideOf: (node: string) => Inside;
+}
+
+export class Kubelet implements Controller, NodePort {
+  readonly name = "kubelet";
+  readonly watches: Controller["watches"];
+  readonly #runs = new Map<string, PodRun>();
+  #nextAddress = 2;
+
+  constructor(
+    private readonly env: Env,
+    private readonly inside: Inside,
+    private readonly options: KubeletOptions,
+  ) {
+    this.watches = {
+      pods: (change) => {
+        if (change.after === undefined) this.#runs.delete(change.before?.metadata.uid ?? "");
+        return textOf(fieldsOf(change.after?.["spec"])["nodeName"]) === "" ? [] : itself(change);
+      },
+      nodes: ({ before, after }) =>
+        before !== undefined && after !== undefined && isDown(before) === isDown(after) ? [] : this.#podsOn(after ?? before),
+    };
+  }
+
+  async reconcile(key: Key): Promise<number | "again" | undefined> {
+    const stored = this.inside.get("pods", key);
+    if (stored === undefined) return undefined;
+    const pod = stored as unknown as Pod;
+    const node = this.inside.get("nodes", { namespace: "", name: pod.spec.nodeName ?? "" });
+    if (node === undefined || isDown(node)) return undefined;
+    if (isOver(pod) && pod.metadata.deletionTimestamp === undefined) return undefined;
+    const inside = this.options.insideOf(pod.spec.nodeName as string);
+    const nowMs = this.env.nowMs();
+    const run = this.#runOf(pod, node, nowMs);
+    const nextMs = run.advance(pod, nowMs);
+    if (this.options.events)
+      for (const { type, reason, message } of run.takeHappenings()) await inside.event(stored, type, reason, message);
+    const written = await this.#write(inside, key, run, nowMs);
+    if (written === "again") return "again";
+    if (run.isGone) {
+      const current = this.inside.get("pods", key);
+      if (current !== undefined && current.metadata.uid === run.uid && (current.metadata.deletionGracePeriodSeconds ?? 0) > 0)
+        return retryOf(await inside.remove("pods", current, { gracePeriodSeconds: 0 }));
+      return undefined;
+    }
+    return nextMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, nextMs - this.env.nowMs());
+  }
+
+  log(pod: Stored, container: string): string {
+    const statuses = itemsOf(fieldsOf(pod["status"])["containerStatuses"]).map(fieldsOf);
+    const status = statuses.find((entry) => entry["name"] === container);
+    const running = fieldsOf(fieldsOf(status?.["state"])["running"]);
+    return running["startedAt"] === undefined
+      ? ""
+      : `${textOf(running["startedAt"])} the sandbox runs no containers: this is ${textOf(status?.["image"])}\n`;
+  }
+
+  async #write(inside: Inside, key: Key, run: PodRun, nowMs: number): Promise<"again" | undefined> {
+    const next = (current: Stored): Stored => {
+      if (current.metadata.uid !== run.uid) return current;
+      const status = run.status(current as unknown as Pod, nowMs);
+      return deepEqual(status, current["status"]) ? current : (withFields(current, { status }) as Stored);
+    };
+    const current = this.inside.get("pods", key);
+    if (current === undefined || next(current) === current) return undefined;
+    return retryOf(await inside.update("pods", key, next, "status"));
+  }
+
+  #runOf(pod: Pod, node: Stored, nowMs: number): PodRun {
+    let run = this.#runs.get(pod.metadata.uid);
+    if (run === undefined) {
+      const addresses = itemsOf(fieldsOf(node["status"])["addresses"]).map(fieldsOf);
+      const hostIP = textOf(addresses.find((address) => address["type"] === "InternalIP")?.["address"]);
+      const facts = {
+        hostIP,
+        newPodIP: () => (pod.spec.hostNetwork === true ? hostIP : this.#newAddress()),
+        newContainerId: () => this.#newContainerId(),
+      };
+      run = new PodRun(pod.metadata.uid, this.options.timing, facts, pod, nowMs);
+      this.#runs.set(pod.metadata.uid, run);
+    }
+    return run;
+  }
+
+  #newAddress(): string {
+    const number = this.#nextAddress;
+    this.#nextAddress += 1;
+    return `10.244.${(number >> 8) & 255}.${number & 255}`;
+  }
+
+  #newContainerId(): string {
+    const hex = Array.from({ length: 2 }, () => this.env.uuid().replaceAll("-", "")).join("");
+    return `containerd://${hex}`;
+  }
+
+  #podsOn(node: Stored | undefined): readonly Key[] {
+    return this.inside
+      .list("pods")
+      .filter((pod) => fieldsOf(pod["spec"])["nodeName"] === node?.metadata.name)
+      .map(({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name }));
+  }
+}
+
+export function isDown(node: Stored): boolean {
+  return node.metadata.annotations?.[downAnnotation] === "true";
+}
+
+function isOver(pod: Pod): boolean {
+  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+}
