@@ -8,10 +8,11 @@ export interface PodRow {
   };
 }
 
-/** One line a pod, aligned, by name. */
-export function describePods(pods: readonly PodRow[]): string {
-  const rows = [...pods].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map(rowOf);
-  const table = [["POD", "REVISION", "IMAGE", "RESTARTS", "STATE"], ...rows];
+/** One line a pod, aligned, by name. @param held by pod: why it waits */
+export function describePods(pods: readonly PodRow[], held: ReadonlyMap<string, string> = new Map()): string {
+  const sorted = [...pods].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const rows = sorted.map((pod) => [...rowOf(pod), ...(held.size === 0 ? [] : [held.get(pod.metadata.name) ?? ""])]);
+  const table = [["POD", "REVISION", "IMAGE", "RESTARTS", "STATE", ...(held.size === 0 ? [] : ["WAITS FOR"])], ...rows];
   const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
   return table.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd()).join("\n");
 }

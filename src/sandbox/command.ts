@@ -36,7 +36,7 @@ export async function sandboxCommand(args: readonly string[]): Promise<number> {
   if (nodes < 0 || nodes > nodesMax) return wrong(`--nodes=${nodes}: expected 0 to ${nodesMax}`);
   const signals = stopOnSignals();
   const { nowMs } = systemEnv(silentLogger, signals.stopped);
-  const quiet = textLogger("warn", (line) => process.stderr.write(line), nowMs);
+  const quiet = textLogger("error", (line) => process.stderr.write(line), nowMs);
   const log = v > 0 ? await createLogger({ format: "text", verbosity: v }) : quiet;
   const env = systemEnv(log, signals.stopped);
   let code = 0;
