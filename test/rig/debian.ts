@@ -13,6 +13,13 @@ const needs: readonly { readonly package: string; readonly present: () => boolea
   { package: "iproute2", present: () => Bun.which("ip") !== null },
 ];
 
+/** What building, signing and carrying images needs. */
+const toolNeeds = {
+  buildah: { package: "buildah", present: () => Bun.which("buildah") !== null },
+  "docker-registry": { package: "docker-registry", present: () => Bun.which("docker-registry") !== null },
+  "qemu-user-static": { package: "qemu-user-static", present: () => Bun.which("qemu-aarch64-static") !== null },
+} as const;
+
 const installTimeoutMs = 10 * 60_000;
 
 /** Where the CNI plugins are; undefined when they are not installed. */
@@ -24,9 +31,21 @@ export function cniDir(): string | undefined {
 export async function ensureNodePackages(): Promise<void> {
   if (process.platform !== "linux") throw new Error("a real node needs Linux");
   if (process.getuid?.() !== 0) throw new Error("a real node needs root: containers, mounts and bridges are made");
-  const missing = needs.filter((need) => !need.present()).map((need) => need.package);
+  await install(needs, "a real node");
+}
+
+/** @throws Error saying what is missing and how to get it */
+export async function ensurePackages(names: readonly (keyof typeof toolNeeds)[]): Promise<void> {
+  await install(
+    names.map((name) => toolNeeds[name]),
+    "this test",
+  );
+}
+
+async function install(wanted: typeof needs, who: string): Promise<void> {
+  const missing = wanted.filter((need) => !need.present()).map((need) => need.package);
   if (missing.length === 0) return;
-  if (!Bun.which("apt-get")) throw new Error(`a real node needs ${missing.join(", ")} (Debian's names): install them and try again`);
+  if (!Bun.which("apt-get")) throw new Error(`${who} needs ${missing.join(", ")} (Debian's names): install them and try again`);
   await withLock(`${cacheDir()}/lock`, installTimeoutMs, say, async () => {
     say(`installing Debian packages: ${missing.join(" ")}`);
     const options = { timeoutMs: installTimeoutMs, env: { DEBIAN_FRONTEND: "noninteractive" } };
