@@ -82,6 +82,6 @@ function refuse(
   return { allowed: false, because, message: `podunavailablebudget.policy.kruise.io "${metadata.name}" is forbidden: ${why}` };
 }
 
-function noneLeft({ currentAvailable = 0, desiredAvailable = 0, totalReplicas = 0 }: PodUnavailableBudgetStatus): string {
-  return `no unavailable quota left: ${currentAvailable} of ${totalReplicas} pods are available and ${desiredAvailable} have to be; try again when more are, or annotate the pod with ${annotation.pubNoProtect}=true`;
+function noneLeft({ currentAvailable = 0, desiredAvailable = 0 }: PodUnavailableBudgetStatus): string {
+  return `no unavailable quota left: ${currentAvailable} pods are available and ${desiredAvailable} have to be; try again when more are, or annotate the pod with ${annotation.pubNoProtect}=true`;
 }
