@@ -44,7 +44,7 @@ function failureFrom(code: number, status: Status, mayHaveHappened: boolean, hea
     case 429:
       return { ok: false, why: "throttled", retryAfterMs: retryAfterMs ?? retryAfterMsDefault, message };
     case 408:
-      return { ok: false, why: "unavailable", mayHaveHappened, message };
+      return { ok: false, why: "unavailable", mayHaveHappened, code, message };
     case 422:
       // A uid in a patch is a precondition: the object of that name is another one now.
       if (status.details?.causes?.some(({ field }) => field === "metadata.uid")) return { ok: false, why: "conflict", message };
@@ -53,7 +53,13 @@ function failureFrom(code: number, status: Status, mayHaveHappened: boolean, hea
       if (code < 500) return { ok: false, why: "denied", code, reason, message };
       if ((code === 500 || code === 503) && retryAfterMs !== undefined) return { ok: false, why: "throttled", retryAfterMs, message };
       // The webhook comes before the write.
-      return { ok: false, why: "unavailable", mayHaveHappened: mayHaveHappened && !message.includes("failed calling webhook"), message };
+      return {
+        ok: false,
+        why: "unavailable",
+        mayHaveHappened: mayHaveHappened && !message.includes("failed calling webhook"),
+        code,
+        message,
+      };
   }
 }
 

@@ -13,8 +13,17 @@ export type Failure =
   | { readonly ok: false; readonly why: "throttled"; readonly retryAfterMs: number; readonly message: string }
   /** 410 Gone: the resourceVersion or continue token is too old. */
   | { readonly ok: false; readonly why: "expired"; readonly message: string }
-  /** Other 5xx, connection refused: the server is not able to answer now. A write may or may not have happened when `mayHaveHappened`. */
-  | { readonly ok: false; readonly why: "unavailable"; readonly mayHaveHappened: boolean; readonly message: string };
+  /**
+   * Other 5xx, connection refused: the server is not able to answer now. A write may or may not have happened when `mayHaveHappened`.
+   * `code` when there was an answer all the same: a webhook that is down may stay so, and the user should see `message`.
+   */
+  | {
+      readonly ok: false;
+      readonly why: "unavailable";
+      readonly mayHaveHappened: boolean;
+      readonly code?: number;
+      readonly message: string;
+    };
 
 export type Written<T> = { readonly ok: true; readonly object: T } | Failure;
 

@@ -82,6 +82,14 @@ describe("status", () => {
       },
     ]);
   });
+  test("a webhook that is down is told; a server that is gone will be back", () => {
+    const down: Failure = { ok: false, why: "unavailable", mayHaveHappened: false, code: 500, message: "failed calling webhook" };
+    const gone: Failure = { ok: false, why: "unavailable", mayHaveHappened: true, message: "connection refused" };
+    expect(conditionsAfter([failed("create:web-a", gone)])).toBeUndefined();
+    expect(conditionsAfter([failed("create:web-a", gone), failed("create:web-b", down)])).toMatchObject([
+      { type: "FailedScale", message: "failed to create web-b: failed calling webhook" },
+    ]);
+  });
   test("conflicts are no news, and neither is what has nothing to do with pods", () => {
     expect(
       conditionsAfter([failed("delete:web-a", conflict), failed("forget-deleted-pods", denied), failed("revision/web-1", denied)]),

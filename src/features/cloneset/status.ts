@@ -3,7 +3,7 @@ import type { CloneSetStatus } from "../../api/cloneset.ts";
 import { conditionType } from "../../api/names.ts";
 import type { WorkloadCondition } from "../../api/schema/common.ts";
 import type { Action, Outcome } from "../../engine/plan.ts";
-import { failureText } from "../../kube/outcome.ts";
+import { type Failure, failureText } from "../../kube/outcome.ts";
 import { selectorText } from "../../kube/selector.ts";
 import { formatTime } from "../../kube/time.ts";
 import { isUpdateReady } from "./facts.ts";
@@ -120,14 +120,18 @@ function failuresOf(outcomes: readonly Outcome[]): Map<Part, string> {
   const failures = new Map<Part, string>();
   for (const outcome of outcomes) {
     if (outcome.result !== "failed") continue;
-    const { why } = outcome.failure;
-    const passing = why === "conflict" || why === "throttled" || why === "expired" || why === "unavailable";
     const part = partOf(outcome.action.id);
-    if (passing || part === "none" || failures.has(part)) continue;
+    if (isPassing(outcome.failure) || part === "none" || failures.has(part)) continue;
     const verb = outcome.action.id.replace(":", " ");
     failures.set(part, `failed to ${verb}: ${failureText(outcome.failure)}`);
   }
   return failures;
+}
+
+/** The next round settles it, or the server was not there at all: whoever reads the condition then reads of the past. */
+function isPassing(failure: Failure): boolean {
+  const { why } = failure;
+  return why === "conflict" || why === "throttled" || why === "expired" || (why === "unavailable" && failure.code === undefined);
 }
 
 function settle(conditions: WorkloadCondition[], type: string, message: string | undefined, unknown: boolean, nowMs: number): void {
