@@ -9,6 +9,7 @@ import { checkLimits, withLimitDefaults } from "./limits.ts";
 import { checkNamespace } from "./namespace.ts";
 import { withPodDefaults } from "./pods.ts";
 import { checkQuota } from "./quota.ts";
+import { withAddress } from "./services.ts";
 import { mutatingWebhooks, validatingWebhooks } from "./webhooks.ts";
 
 export interface ChainParts {
@@ -37,6 +38,7 @@ export function admissionChain(parts: ChainParts): Admission {
 function builtinMutation(parts: ChainParts, review: Review, object: Stored): Stored {
   if (review.subresource !== "" || review.operation !== "CREATE") return object;
   if (review.resource.storage === "pods") return withPodDefaults(parts, review, withLimitDefaults(parts.store, review, object));
+  if (review.resource.storage === "services") return withAddress(parts.store, object);
   if (review.resource.storage === "persistentvolumeclaims") return withClaimDefaults(parts.store, object);
   return object;
 }

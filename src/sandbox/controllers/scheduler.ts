@@ -59,7 +59,7 @@ export const scheduler: MakeController = (inside, env): Controller => {
         return retryOf(bound);
       }
       const total = inside.list("nodes").length;
-      const texts = [...reasons].sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([why, count]) => `${count} ${why}`);
+      const texts = [...reasons].map(([why, count]) => `${count} ${why}`).sort();
       const message = missing ?? `0/${total} nodes are available: ${texts.length === 0 ? "no nodes" : texts.join(", ")}.`;
       return retryOf(await refuse(inside, stored, env.nowMs(), "Unschedulable", message)) ?? retryMs;
     },
