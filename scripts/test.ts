@@ -86,7 +86,7 @@ async function tests(paths: readonly string[], options: { timeoutMs: number; env
   return tallyOf(text, await child.exited);
 }
 
-/** Against the binary that ships. The control plane is started once, by the first test that asks, and shared by all files of the part. */
+/** Against the binary that ships. One control plane a file: what one leaves behind or breaks is no other's business. */
 async function onRealParts(part: "cluster" | "node"): Promise<Tally> {
   const missing = missingFor(part);
   if (missing !== undefined) {
@@ -99,6 +99,10 @@ async function onRealParts(part: "cluster" | "node"): Promise<Tally> {
   }
   const built = await Bun.spawn([bun, "scripts/build.ts"], { stdout: "inherit", stderr: "inherit" }).exited;
   if (built !== 0) return { passed: 0, failed: 1, skipped: 0 };
-  const ownTest = part === "cluster" ? "./test/rig/rig.test.ts" : "./test/rig/node.test.ts";
-  return tests([`./test/${part}`, ownTest], { timeoutMs: 180_000, env: { KRUISE_COMMAND: join(process.cwd(), "dist/kruise") } });
+  const files = [...new Bun.Glob("*.test.ts").scanSync(`./test/${part}`)].sort().map((name) => `./test/${part}/${name}`);
+  files.unshift(part === "cluster" ? "./test/rig/rig.test.ts" : "./test/rig/node.test.ts");
+  let tally = emptyTally;
+  for (const file of files)
+    tally = addTally(tally, await tests([file], { timeoutMs: 180_000, env: { KRUISE_COMMAND: join(process.cwd(), "dist/kruise") } }));
+  return tally;
 }

@@ -38,7 +38,8 @@ test.concurrent("16, 8.20: a pod relabelled out of the selector goes its own way
 test.concurrent("17: of a CloneSet that is being deleted no pod is let go", async () => {
   const shop = await openShop(rig, { metadata: { finalizers: ["test/hold"] } });
   const { name } = shop.pods[0]!.metadata;
-  await rig.admin.delete(shop.path, { propagationPolicy: "Orphan" });
+  // Not "Orphan": then the garbage collector itself takes the ownerReferences away.
+  await rig.admin.delete(shop.path, { propagationPolicy: "Background" });
   await shop.until("the CloneSet to be terminating", () => shop.cloneSet.metadata.deletionTimestamp);
   const owners = shop.pod(name).metadata.ownerReferences;
   await shop.labelPod(name, { app: "other" });

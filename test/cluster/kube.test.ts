@@ -144,7 +144,10 @@ describe("outcomes of the real server", () => {
       template: { metadata: { labels }, spec: { containers: [{ name: "app", image: "registry.test/app:v1" }] } },
     };
     await client.create(deployments, { metadata: { name: "web", namespace }, spec });
-    expect(await client.scale(deployments, { namespace, name: "web" })).toEqual({ ok: true, object: { replicas: 1, selector: "app=web" } });
+    expect(await client.scale(deployments, { namespace, name: "web" })).toMatchObject({
+      ok: true,
+      object: { replicas: 1, selector: "app=web" },
+    });
     const pod = await waitFor("a pod on its node", async () => {
       const list = await client.list(pods, { namespace, fieldSelector: "status.phase=Running" });
       return list.ok ? list.object[0] : undefined;
