@@ -36,7 +36,7 @@ export function podWebhooks(parts: PodWebhookParts): readonly Webhook[] {
       active: (settings) => settings.gates.enabled("PodWebhook") && settings.serves("sidecarsets.apps.kruise.io"),
       review: mutatePod(parts.mutations),
     },
-    { ...vpod, rules: [rule(["UPDATE", "DELETE"], "pods"), rule(["UPDATE"], "pods/resize")] },
+    { ...vpod, rules: [rule(["UPDATE", "DELETE"], "pods"), rule(["UPDATE"], "pods/resize")], ...narrowed(parts.guards) },
     { ...vpod, name: "vpodeviction.kb.io", rules: [rule(["CREATE"], "pods/eviction")] },
   ];
 }
@@ -52,6 +52,14 @@ function podNamespaceSelector(installNamespace: string): LabelSelector {
       { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [...new Set(["kube-system", installNamespace])].sort() },
     ],
   };
+}
+
+/** Pods that some guard has something to say about. A guard that does not tell which may mean any. */
+function narrowed(guards: readonly PodGuard[]): Pick<Webhook, "narrowing"> {
+  const concerns = guards.map((guard) => guard.concerns);
+  return concerns.length > 0 && concerns.every((each) => each !== undefined)
+    ? { narrowing: concerns.map((each) => `(${each})`).join(" || ") }
+    : {};
 }
 
 // Deletions and evictions are counted by WorkloadSpread also where no budget exists.

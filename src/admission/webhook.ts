@@ -96,6 +96,13 @@ export interface Webhook {
   readonly objectSelector?: LabelSelector;
   /** Absent in the generated configuration means Fail. */
   readonly failurePolicy?: "Fail" | "Ignore";
+  /** Where the Helm chart differs from the plain manifests, as OpenKruise's does. */
+  readonly chart?: Pick<Webhook, "failurePolicy" | "namespaceSelector">;
+  /**
+   * CEL over the request: what does not meet it is allowed whatever `review` would say, so the server need not ask. Only in installed
+   * configurations that want it: servers before 1.28 do not know it.
+   */
+  readonly narrowing?: string;
   /** Inactive: its entry is left out of the live configuration. */
   readonly active?: (settings: Settings) => boolean;
   review(request: AdmissionRequest, context: AdmissionContext): Verdict | Promise<Verdict>;
@@ -115,6 +122,8 @@ export interface PodGuard {
   readonly name: string;
   readonly order: number;
   readonly operations: readonly ("update" | "resize" | "delete" | "evict")[];
+  /** CEL over `oldObject`: of other pods it never says anything but yes. Absent: it may of any. Evictions carry no pod: all of them come. */
+  readonly concerns?: string;
   readonly active: (settings: Settings) => boolean;
   review(request: AdmissionRequest<Pod>, context: AdmissionContext): Verdict | Promise<Verdict>;
 }

@@ -200,6 +200,25 @@ describe("what is rendered", () => {
     expect(JSON.stringify(objects)).toContain('"values":["legacy"]');
   });
 
+  test("deletion protection fails open and spares kube-system; pods may be validated only where something guards them", async () => {
+    const entry = async (values: Values, name: string) =>
+      named<Configuration>(
+        await render(values),
+        "ValidatingWebhookConfiguration",
+        "kruise-validating-webhook-configuration",
+      )?.webhooks.find((each) => each.name === name);
+    const spared = { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kube-system"] }] };
+    const gates = { featureGates: "ResourcesDeletionProtection=true", webhookConfiguration: { excludedNamespaces: ["legacy"] } };
+    for (const name of ["vnamespace.kb.io", "vservice.kb.io", "vbuiltindeployment.kb.io"]) {
+      expect(await entry(gates, name)).toMatchObject({ failurePolicy: "Ignore", namespaceSelector: spared });
+    }
+    expect((await entry(gates, "vcloneset.kb.io"))?.failurePolicy).toBe("Fail");
+    expect(await entry({}, "vpod.kb.io")).not.toHaveProperty("matchConditions");
+    const narrow = { webhookConfiguration: { narrowPodValidation: true } };
+    expect(await entry(narrow, "vpod.kb.io")).toMatchObject({ matchConditions: [{ expression: expect.stringContaining("related-pub") }] });
+    expect(await entry(narrow, "vpodeviction.kb.io")).not.toHaveProperty("matchConditions");
+  });
+
   test("gates decide what is installed (acceptance 23)", async () => {
     const withoutDaemon = await render({ featureGates: "KruiseDaemon=false" });
     expect(of(withoutDaemon, "DaemonSet")).toEqual([]);

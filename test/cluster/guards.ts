@@ -138,7 +138,10 @@ export class Yard {
         }),
       ),
     );
-    await this.untilReady(count);
+    await waitFor(`${count} ready pods ${prefix} in ${this.namespace}`, async () => {
+      const ready = new Set((await this.allPods()).filter(isReady).map(({ metadata }) => metadata.name));
+      return names.every((name) => ready.has(name));
+    });
     return names;
   }
 

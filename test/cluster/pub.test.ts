@@ -1,7 +1,9 @@
 /** PodUnavailableBudget behind two webhook replicas, on a real control plane. Numbers are those of its acceptance list. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { podWebhooks } from "../../src/admission/pod.ts";
 import { annotation } from "../../src/api/names.ts";
 import type { PodUnavailableBudget } from "../../src/api/podunavailablebudget.ts";
+import { guard } from "../../src/features/podunavailablebudget/guard.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
@@ -406,4 +408,52 @@ describe("budgets as objects", () => {
     await yard.untilCounts(3, 2, 3, 1);
     await yard.admin.delete(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/games.${group}`);
   }, 90_000);
+});
+
+describe("pods that nothing guards, where the server is told not to ask about them", () => {
+  const configuration = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/kruise-validating-webhook-configuration";
+  interface Configuration {
+    metadata: { name: string; annotations: Record<string, string> };
+    webhooks: { name: string; matchConditions?: object[] }[];
+  }
+  const expression = podWebhooks({ mutations: [], guards: [guard], installNamespace: "x" }).find(
+    ({ name }) => name === "vpod.kb.io",
+  )?.narrowing;
+  const narrowed = async (matchConditions: object[] | undefined) => {
+    const live = await rig.admin.must<Configuration>("GET", configuration);
+    const webhooks = live.webhooks.map((entry) => (entry.name === "vpod.kb.io" ? { ...entry, matchConditions } : entry));
+    await rig.admin.patch(configuration, { metadata: { annotations: { template: "" } }, webhooks });
+    await waitFor("the managers to take it over", async () => {
+      const { metadata, webhooks: now } = await rig.admin.must<Configuration>("GET", configuration);
+      const entry = now.find(({ name }) => name === "vpod.kb.io");
+      return metadata.annotations["template"] !== "" && (entry?.matchConditions?.length ?? 0) === (matchConditions?.length ?? 0);
+    });
+  };
+
+  test("they do not come to us and do not wait for us; those that are guarded still do", async () => {
+    const yard = await open();
+    await yard.bare(2, { metadata: { labels: { app: "other" } } }, "free");
+    await yard.bare(2);
+    await yard.budget({ minAvailable: 2 });
+    await yard.untilCounts(0, 2, 2, 0);
+    await narrowed([{ name: "concerned", expression }]);
+    try {
+      const image = { spec: { containers: [{ name: "main", image: "nginx:v2" }] } };
+      await waitFor("unguarded pods not to be asked about", async () => {
+        const before = await all.metric("controller_runtime_webhook_requests_total", "/validate-pod");
+        await yard.patchPod("free-0", { metadata: { labels: { at: String(Date.now()) } } });
+        return (await all.metric("controller_runtime_webhook_requests_total", "/validate-pod")) === before;
+      });
+      expect((await yard.patchPod("p-0", image)).status).toBe(403);
+      expect((await yard.delete("p-0")).status).toBe(403);
+      await Promise.all(all.managers.map((manager) => manager.stop()));
+      expect((await yard.patchPod("free-0", image)).status).toBe(200);
+      expect((await yard.delete("free-0")).status).toBe(200);
+      expect((await yard.delete("p-0")).status).toBe(500);
+    } finally {
+      await Promise.all(all.managers.map(async (manager) => manager.process.running() || manager.restart()));
+      await narrowed(undefined);
+    }
+    expect((await yard.delete("p-0")).status).toBe(403);
+  }, 120_000);
 });

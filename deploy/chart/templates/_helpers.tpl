@@ -74,7 +74,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- $ctx := index . 0 -}}
 {{- $expressions := index . 1 | replace "INSTALL_NAMESPACE" $ctx.Values.installation.namespace | fromJsonArray -}}
 {{- $webhooks := $ctx.Values.webhookConfiguration -}}
-{{- if and $expressions $webhooks.excludedNamespaces }}
+{{- if and (contains "control-plane" (index . 1)) $webhooks.excludedNamespaces }}
 {{- $expressions = append $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $webhooks.excludedNamespaces) }}
 {{- end -}}
 {{- if $webhooks.aksIntegration }}

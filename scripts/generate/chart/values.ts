@@ -213,6 +213,10 @@ export const values: Values = {
     }),
     excludedNamespaces: list([], "whose pods are left alone, besides kube-system and the install's own", { type: "string" }),
     aksIntegration: flag(false, "add the selectors that AKS would add"),
+    narrowPodValidation: flag(
+      false,
+      "ask about updates and deletions only of pods that a PodUnavailableBudget guards, so that no others wait for us (matchConditions, from Kubernetes 1.28)",
+    ),
   },
   daemon: {
     enabled: flag(true, "render the node agent; the gate KruiseDaemon turns it off too"),

@@ -23,17 +23,29 @@ export const installToken = "INSTALL_NAMESPACE";
  * live list from. So the manager finds everything as it should be, and what it adds (certificates) is not in the chart: no difference for GitOps.
  */
 export function webhooksTemplate(webhooks: readonly Webhook[]): string {
-  const configurations = webhookConfigurations(webhooks, installToken) as { kind: string; metadata: { name: string }; webhooks: Entry[] }[];
+  const charted = webhooks.map((webhook) => ({ ...webhook, ...webhook.chart }));
+  const configurations = webhookConfigurations(charted, installToken) as { kind: string; metadata: { name: string }; webhooks: Entry[] }[];
   return (
     banner +
     configurations
       .map(({ kind, metadata, webhooks: entries }) => {
         const list = `kruise.${kind === "MutatingWebhookConfiguration" ? "mutating" : "validating"}`;
-        const body = entries.map((entry) => when(conditionsOf(webhooks, entry.name), printTemplate([complete(entry, kind)]))).join("");
+        const body = entries.map((entry) => when(conditionsOf(webhooks, entry.name), entryText(webhooks, entry, kind))).join("");
         return `{{- define "${list}" -}}\n${body}{{- end }}\n${configurationText(kind, metadata.name, list)}`;
       })
       .join("")
   );
+}
+
+const narrows = 'and .Values.webhookConfiguration.narrowPodValidation (semverCompare ">=1.28-0" .Capabilities.KubeVersion.Version)';
+
+/** Where it can be narrowed the entry is there twice: an empty list would be a difference to what the server keeps. */
+function entryText(webhooks: readonly Webhook[], entry: Entry, kind: string): string {
+  const plain = printTemplate([complete(entry, kind)]);
+  const expression = webhooks.find(({ name }) => name === entry.name)?.narrowing;
+  if (expression === undefined) return plain;
+  const narrow = printTemplate([complete({ ...entry, matchConditions: [{ name: "concerned", expression }] }, kind)]);
+  return `{{- if ${narrows} }}\n${narrow}{{- else }}\n${plain}{{- end }}\n`;
 }
 
 function conditionsOf(webhooks: readonly Webhook[], name: string): string[] {

@@ -44,6 +44,11 @@ function webhook(name: string, path: string, of: Rule, review: Review): Webhook 
     rules: [of],
     // On a deletion the server looks at the object as it is: whoever has no such label is not ours to ask about.
     objectSelector: { matchExpressions: [{ key: label.deletionProtection, operator: "Exists" }] },
+    // As OpenKruise's chart has it: a manager that is down holds up nobody, and what keeps the cluster itself running is left alone.
+    chart: {
+      failurePolicy: "Ignore",
+      namespaceSelector: { matchExpressions: [{ key: label.namespaceName, operator: "NotIn", values: ["kube-system"] }] },
+    },
     review: (request, context) => (request.operation !== "DELETE" || request.subResource !== undefined ? allow : review(request, context)),
   };
 }

@@ -21,6 +21,7 @@ export const guard: PodGuard = {
   // After WorkloadSpread, which only counts.
   order: 20,
   operations: ["update", "resize", "delete", "evict"],
+  concerns: `has(oldObject.metadata.annotations) && (${[annotation.relatedPub, annotation.relatedPubLegacy].map((key) => `"${key}" in oldObject.metadata.annotations`).join(" || ")})`,
   active: (settings) => isEnabled(settings) && settings.serves(resourceName(podUnavailableBudgets)),
   review,
 };
