@@ -63,16 +63,19 @@ function refreshOf(world: World, member: Member, isAtTarget: (member: Member) =>
   const { pod, name, facts } = member;
   const { steps: own, delayMs, why, problem } = planPodRefresh(pod, { gates, resizeSubresource }, nowMs);
   if (problem !== undefined) return { steps: [], problem, told: reason(name, "RefreshFailed", { why: problem }) };
-  const move = advance(
-    pod,
-    {
-      lifecycle: strategy.lifecycle,
-      atTarget: facts.state === lifecycleState.preparingUpdate && isAtTarget(member),
-      updateCompleted: facts.state === lifecycleState.updating && isUpdateCompleted(pod, gates),
-      normalNeedsNode: true,
-    },
-    nowMs,
-  );
+  const isOnItsWay = facts.state !== "" && facts.state !== lifecycleState.normal;
+  const move = isOnItsWay
+    ? advance(
+        pod,
+        {
+          lifecycle: strategy.lifecycle,
+          atTarget: facts.state === lifecycleState.preparingUpdate && isAtTarget(member),
+          updateCompleted: facts.state === lifecycleState.updating && isUpdateCompleted(pod, gates),
+          normalNeedsNode: true,
+        },
+        nowMs,
+      )
+    : undefined;
   const steps = [...own, ...(move?.steps ?? []), ...hashLabelSteps(pod, facts.revision)];
   const availability = availabilityOf(world, member);
   if (why === undefined) return { steps, delayMs: delayMs ?? availability.delayMs, told: availability.told };

@@ -27,8 +27,18 @@ export function updatePending(pod: Readonly<Pod>, gates: Gates): Pending {
   return hasChanges(state.next) ? { code: "InPlaceUpdateNextBatch" } : containersPending(pod, state, gates);
 }
 
-/** The containers of the batches so far. */
+const judged = new WeakMap<object, { readonly state: UpdateState; readonly gates: Gates; readonly pending: Pending }>();
+
+/** The containers of the batches so far. Judged once per version of the pod. */
 export function containersPending(pod: Readonly<Pod>, state: UpdateState, gates: Gates): Pending {
+  const known = judged.get(pod);
+  if (known !== undefined && known.state === state && known.gates === gates) return known.pending;
+  const pending = judge(pod, state, gates);
+  judged.set(pod, { state, gates, pending });
+  return pending;
+}
+
+function judge(pod: Readonly<Pod>, state: UpdateState, gates: Gates): Pending {
   const meta = runtimeMetaOf(pod);
   if (meta === "unreadable") return { code: "ContainerMetaUnreadable" };
   if (state.envFromMetadata && !isConsistent(pod, meta, ({ envHash }, container) => envHash === expectedEnvHash(container, pod))) {

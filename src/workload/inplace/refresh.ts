@@ -21,9 +21,20 @@ export interface Refresh {
   readonly problem?: string;
 }
 
+/** Stands for its pod as it is, for ever: returned where neither time nor settings matter. */
 const nothing: Refresh = { steps: [] };
 
+/** Versions of pods that nothing is due for, whatever the time and the settings: most pods, at most rounds. */
+const settled = new WeakSet<object>();
+
 export function planRefresh(pod: Readonly<Pod>, settings: UpdateSettings, nowMs: number): Refresh {
+  if (settled.has(pod)) return nothing;
+  const refresh = refreshNow(pod, settings, nowMs);
+  if (refresh === nothing) settled.add(pod);
+  return refresh;
+}
+
+function refreshNow(pod: Readonly<Pod>, settings: UpdateSettings, nowMs: number): Refresh {
   const grace = graceText(pod);
   if (grace) return refreshGrace(pod, grace, settings, nowMs);
   const state = stateOf(pod);
