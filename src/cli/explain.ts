@@ -56,7 +56,9 @@ interface Asked extends Explainer {
 async function ask(explainers: readonly Asked[], name: string, connected: Connected): Promise<Answer | string> {
   const { of } = explainers[0] as Asked;
   // What the cluster does not serve holds nothing.
-  const reads = explainers.flatMap((explainer) => explainer.reads).filter((kind) => connected.discovery.servesVersion(kind));
+  const reads = explainers
+    .flatMap(({ reads: needed, alsoReads = [] }) => [...needed, ...alsoReads])
+    .filter((kind) => connected.discovery.servesVersion(kind));
   const namespace = of.namespaced ? connected.namespace : "";
   const kinds = [...new Set([of, ...reads])];
   const hidden = await connected.unreadable(kinds);

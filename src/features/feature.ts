@@ -40,6 +40,8 @@ export interface Explainer {
   readonly aliases: readonly string[];
   /** Kinds to read besides `of` before asking, with the namespace of the object unless cluster-scoped. */
   readonly reads: readonly Kind[];
+  /** Kinds that make the answer better: to a user who may not look at them it is as if there were none. */
+  readonly alsoReads?: readonly Kind[];
   explain(context: Context, key: Key): Explanation | undefined | Promise<Explanation | undefined>;
 }
 

@@ -410,6 +410,32 @@ describe("budgets as objects", () => {
   }, 90_000);
 });
 
+test("explained to a user: how the budget stands, and what would let this pod go", async () => {
+  const yard = await open();
+  await yard.bare(2);
+  await yard.budget({ minAvailable: 2 });
+  await yard.untilCounts(0, 2, 2, 0);
+  const command = process.env["KRUISE_COMMAND"]?.split(" ") ?? ["bun", "src/main.ts"];
+  const explain = async (what: string) => {
+    const args = [
+      "explain",
+      what,
+      "-n",
+      yard.namespace,
+      "--feature-gates=PodUnavailableBudgetUpdateGate=true",
+      `--kubeconfig=${rig.kubeconfigPath}`,
+    ];
+    const child = Bun.spawn([...command, ...args], { stdout: "pipe", stderr: "pipe" });
+    return { stdout: await new Response(child.stdout).text(), code: await child.exited };
+  };
+  const budget = await explain("pub/web");
+  expect(budget.stdout).toContain("web: 2 pods available of 0 expected, 2 have to be, 0 may go now");
+  const pod = await explain("pod/p-0");
+  expect(pod.stdout).toContain("DELETE, UPDATE, EVICT, RESIZE would be refused: no unavailable quota left");
+  expect(pod.stdout).toContain("would pass when 1 more pod is available");
+  expect([budget.code, pod.code]).toEqual([1, 1]);
+}, 60_000);
+
 describe("pods that nothing guards, where the server is told not to ask about them", () => {
   const configuration = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/kruise-validating-webhook-configuration";
   interface Configuration {

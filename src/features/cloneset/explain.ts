@@ -1,5 +1,6 @@
 /** What would happen next to a CloneSet, and what holds the rest: the very plan that the manager would make, in plain words. */
 import { cloneSets } from "../../api/cloneset.ts";
+import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import type { Context } from "../../engine/controller.ts";
 import type { Action } from "../../engine/plan.ts";
 import { type Key, keyOf } from "../../kube/kind.ts";
@@ -14,6 +15,7 @@ export const explainer: Explainer = {
   of: cloneSets,
   aliases: ["cloneset", "clonesets", "clone"],
   reads: [pods, persistentVolumeClaims, controllerRevisions, nodes],
+  alsoReads: [podUnavailableBudgets],
   explain,
 };
 

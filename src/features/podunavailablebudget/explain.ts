@@ -21,14 +21,15 @@ const workloads: readonly Kind[] = [...requiredWorkloads, ...optionalWorkloads];
 export const budgetExplainer: Explainer = {
   of: podUnavailableBudgets,
   aliases: ["pub", "podunavailablebudget", "podunavailablebudgets"],
-  reads: [pods, ...workloads],
+  reads: [pods],
+  alsoReads: workloads,
   explain: explainBudget,
 };
 
 export const podExplainer: Explainer = {
   of: pods,
   aliases: ["pod", "pods", "po"],
-  reads: [podUnavailableBudgets, ...workloads],
+  reads: [podUnavailableBudgets],
   explain: explainPod,
 };
 
@@ -54,7 +55,7 @@ function figuresOf({ status, metadata }: Budget): string {
   const stale =
     status.observedGeneration !== undefined && status.observedGeneration !== metadata.generation ? ", counted before its last change" : "";
   const { unavailableAllowed: allowed, currentAvailable: current, desiredAvailable: desired, totalReplicas: total } = status;
-  return `${current} of ${total} pods available, ${desired} have to be, ${allowed} may go now${stale}`;
+  return `${current} pods available of ${total} expected, ${desired} have to be, ${allowed} may go now${stale}`;
 }
 
 export function explainPod(context: Context, key: Key): Explanation | undefined {

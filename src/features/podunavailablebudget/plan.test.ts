@@ -375,7 +375,7 @@ describe("explained", () => {
     const context = contextOf(place.env, place.world, settings);
     expect(await explainBudget(context, key("web"))).toMatchObject({
       state: "held",
-      summary: "web: 2 of 3 pods available, 2 have to be, 0 may go now",
+      summary: "web: 2 pods available of 3 expected, 2 have to be, 0 may go now",
       held: [{ code: "NoneLeft" }, { on: "down", code: "NotReady" }],
     });
     const told = explainPod(context, key("web-0"));
