@@ -185,7 +185,7 @@ export class Shop {
           status.availableReplicas === replicas &&
           status.updatedReplicas === updated &&
           pods.length === replicas &&
-          this.allPods.length === replicas &&
+          !this.allPods.some(({ metadata }) => metadata.deletionTimestamp !== undefined) &&
           pods.every(isAvailable)
         );
       },
