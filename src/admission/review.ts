@@ -1,5 +1,6 @@
 /** AdmissionReview on the wire: v1 and v1beta1, answered in the version they came in. Any JSON gets an answer. */
 import { fieldsOf, isFields, itemsOf, textOf } from "../kube/json.ts";
+import { parseLean } from "../kube/lean.ts";
 import { jsonPatchOf } from "../kube/patch/json-patch.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { AdmissionRequest, Operation, Verdict } from "./webhook.ts";
@@ -17,7 +18,7 @@ export function decodeReview(text: string): DecodedReview {
   if (text === "") return unreadable("the body is empty");
   let review: unknown;
   try {
-    review = JSON.parse(text);
+    review = parseLean(text);
   } catch (error) {
     return unreadable(`the body is not JSON: ${(error as Error).message}`);
   }

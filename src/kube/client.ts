@@ -1,10 +1,11 @@
 /**
  * Reading and writing objects straight at the API server. Every answer is a value. Objects go out and come back as the JSON they
- * are; only `apiVersion` and `kind` are filled in where they are missing.
+ * are, but for `metadata.managedFields`, which are left out when reading; `apiVersion` and `kind` are filled in where they are missing.
  */
 import type { DeleteOptions, Draft, ListOptions, LiveReader, PatchType, ScaleView, Subresource, WriteOptions, Writer } from "./access.ts";
 import { failureOf } from "./failure.ts";
 import { apiVersion, type Key, type Kind, type Ref } from "./kind.ts";
+import { parseLean } from "./lean.ts";
 import type { Failure, Written } from "./outcome.ts";
 import { collectionPath, objectPath, withQuery } from "./path.ts";
 import type { ApiAnswer, ApiRequest, Method, Transport } from "./transport.ts";
@@ -223,7 +224,7 @@ function answerOf<T>(answer: ApiAnswer, method: Method): Written<T> {
 
 function parseBody(text: string): unknown {
   const first = text.charCodeAt(0);
-  return first === 0x7b || first === 0x5b ? JSON.parse(text) : text;
+  return first === 0x7b || first === 0x5b ? parseLean(text) : text;
 }
 
 /** The wire wants both fields; items of lists of Kubernetes' own kinds come without. */

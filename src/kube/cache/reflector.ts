@@ -8,6 +8,7 @@
 import { type Env, sleep } from "../../env/env.ts";
 import { failureOf, failureOfStatus } from "../failure.ts";
 import { type Kind, resourceName } from "../kind.ts";
+import { parseLean } from "../lean.ts";
 import { type Failure, failureText, type Written } from "../outcome.ts";
 import { collectionPath, withQuery } from "../path.ts";
 import type { ByteStream, Transport } from "../transport.ts";
@@ -133,7 +134,7 @@ export class Reflector {
       this.heard(chunk);
       for (const text of scanner.push(chunk)) {
         if (this.slices.due()) await this.slices.rest();
-        this.take(JSON.parse(text) as KubeObject, relist);
+        this.take(parseLean(text) as KubeObject, relist);
       }
     }
     this.tooLong(scanner.tooLong);
@@ -244,7 +245,7 @@ export class Reflector {
     }
     let event: WatchEvent;
     try {
-      event = JSON.parse(line) as WatchEvent;
+      event = parseLean(line) as WatchEvent;
     } catch (error) {
       return broken(`unreadable watch event: ${(error as Error).message}`);
     }
