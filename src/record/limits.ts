@@ -8,8 +8,12 @@ export const recordLimits = {
   snapshotBytesMax: 256 * 1024 * 1024,
   /** Damaged and foreign-version files kept beside the record, newest first. */
   asideFilesMax: 2,
-  /** ms between two writes of snapshots: a crash costs at most so much of the watch, which the server still knows. */
+  /** ms between two looks at what has to be written. */
   flushIntervalMs: 30_000,
+  /** ms without a change before a kind is written: objects of a rollout change five times, and are worth writing once. */
+  flushQuietMs: 10_000,
+  /** ms that a kind which never rests waits: a crash costs at most so much of the watch, which the server still knows. */
+  flushDelayMsMax: 120_000,
   /** ms a snapshot may hold the event loop. */
   sliceMsMax: 4,
   /** Objects read at once. */

@@ -169,6 +169,29 @@ describe("a snapshot", () => {
     await inTime(env, record.close());
   });
 
+  test("is written when its kind rests, and in time when it never does", async () => {
+    const env = new FakeEnv();
+    const record = openRecord(env, path);
+    const cache = new Cache();
+    record.snapshots.useSource("cluster");
+    record.snapshots.follow(pods, cache);
+    const writtenVersion = async () => (await loaded(env, record))?.version;
+    for (let second = 0; second < 100; second += 1) {
+      cache.set("busy", { second });
+      await env.advance(1_000);
+    }
+    expect(await writtenVersion()).toBeUndefined();
+    await env.advance(31_000);
+    const atRest = `${cache.version}`;
+    expect(await writtenVersion()).toBe(atRest);
+    for (let second = 0; second < 200; second += 1) {
+      cache.set("busy", { second });
+      await env.advance(1_000);
+    }
+    expect(await writtenVersion()).not.toBe(atRest);
+    await inTime(env, record.close());
+  });
+
   test("the version moves on while nothing changes", async () => {
     const cache = await written(5);
     const env = new FakeEnv();

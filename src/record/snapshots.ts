@@ -34,6 +34,9 @@ interface Followed {
   readonly unsubscribe: Cancel;
   /** Changed since the last write; undefined: everything has to be compared. */
   dirty: Map<string, Key> | undefined;
+  /** Of the last change, and of the first that is not written; on the monotonic clock. */
+  changedAtMs: number;
+  dirtySinceMs: number | undefined;
   packing: Packing;
   id: number;
   version: string;
@@ -106,11 +109,15 @@ export class Snapshots {
       source,
       unsubscribe: source.subscribe(kind, (before, after) => {
         const object = after ?? before;
+        followed.changedAtMs = this.#env.monotonicMs();
+        followed.dirtySinceMs ??= followed.changedAtMs;
         if (object === undefined || followed.dirty === undefined) return;
         const key = keyOf(object);
         followed.dirty.set(keyText(key), key);
       }),
       dirty: undefined,
+      changedAtMs: Number.NEGATIVE_INFINITY,
+      dirtySinceMs: undefined,
       packing: new Packing(),
       id: 0,
       version: "",
@@ -123,11 +130,21 @@ export class Snapshots {
 
   /** Writes what changed since the last time. Resolves when it is in the file. */
   async flush(): Promise<void> {
+    await this.#run(() => true);
+  }
+
+  async #run(isDue: (followed: Followed) => boolean): Promise<void> {
     await this.#flushing;
-    this.#flushing ??= this.#flush().finally(() => {
+    this.#flushing ??= this.#flush(isDue).finally(() => {
       this.#flushing = undefined;
     });
     await this.#flushing;
+  }
+
+  #isDue({ changedAtMs, dirtySinceMs }: Followed): boolean {
+    const nowMs = this.#env.monotonicMs();
+    if (nowMs - changedAtMs >= recordLimits.flushQuietMs) return true;
+    return dirtySinceMs !== undefined && nowMs - dirtySinceMs >= recordLimits.flushDelayMsMax;
   }
 
   /** Stops following. What has not been flushed is not written. */
@@ -141,13 +158,14 @@ export class Snapshots {
 
   #tick(): void {
     this.#timer = undefined;
-    void this.flush().then(() => {
+    void this.#run((followed) => this.#isDue(followed)).then(() => {
       if (this.#followed.size > 0) this.#timer ??= this.#env.after(recordLimits.flushIntervalMs, () => this.#tick());
     });
   }
 
-  async #flush(): Promise<void> {
+  async #flush(isDue: (followed: Followed) => boolean): Promise<void> {
     const changed = [...this.#followed.values()].filter((followed) => {
+      if (!isDue(followed)) return false;
       const { dirty, kind, source, version } = followed;
       if (dirty === undefined || dirty.size > 0) return true;
       return source.snapshot(kind)?.resourceVersion !== version;
@@ -165,6 +183,7 @@ export class Snapshots {
   async #flushKind(followed: Followed, now: Loaded, pace: Pace): Promise<void> {
     const { dirty } = followed;
     followed.dirty = new Map();
+    followed.dirtySinceMs = undefined;
     const isWritten = await this.#file.writeSliced(async (database) => {
       if (dirty === undefined) await writeAll(database, followed, now.objects, pace);
       else await writeDirty(database, followed, dirty, pace);
