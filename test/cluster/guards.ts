@@ -3,12 +3,13 @@
  * deals its connections. `Yard` is a namespace with the usual moves.
  */
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { type PodUnavailableBudget, podUnavailableBudgets } from "../../src/api/podunavailablebudget.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { atEnd } from "../lib/at-end.ts";
+import { ensurePackages } from "../rig/debian.ts";
 import { type Answer, type ApiClient, type Manager, type ObjectLike, type Ran, type Rig, startRig, waitFor } from "../rig/index.ts";
+import { must, run } from "../rig/process.ts";
 
 export interface Guarded {
   readonly rig: Rig;
@@ -38,6 +39,7 @@ export function guarded(): Promise<Guarded> {
 
 async function start(): Promise<Guarded> {
   // Nobody runs kube-proxy here: the API server goes to the endpoints of a Service itself.
+  await addServiceAddress();
   const rig = await startRig({ kwokNodes: 3, apiserverFlags: ["--enable-aggregator-routing=true"] });
   atEnd(() => rig.stop());
   await rig.install();
@@ -90,19 +92,22 @@ function endpointsOf({ webhookPort }: Manager, name: string): object {
       labels: { "kubernetes.io/service-name": "kruise-webhook-service" },
     },
     addressType: "IPv4",
-    endpoints: [{ addresses: [ownAddress()], conditions: { ready: true } }],
+    endpoints: [{ addresses: [serviceAddress], conditions: { ready: true } }],
     ports: [{ name: "webhook", port: webhookPort, protocol: "TCP" }],
   };
 }
 
-/** Of this machine: endpoints on the loopback are not allowed. What is sent there does not leave it. */
-function ownAddress(): string {
-  const found = Object.values(networkInterfaces())
-    .flat()
-    .find((each) => each?.family === "IPv4" && !each.internal && !each.address.startsWith("169.254."));
-  if (found === undefined)
-    throw new Error("this machine has no IPv4 address besides the loopback: the API server could not be told where the managers are");
-  return found.address;
+/** Of the range for documentation, put on the loopback device: endpoints in 127.0.0.0/8 are not allowed, and nothing else leads here. */
+const serviceAddress = "198.51.100.7";
+
+/** @throws Error where the address cannot be had: without root nobody may add one */
+async function addServiceAddress(): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error(`these tests need root, to put ${serviceAddress} on the loopback device`);
+  await ensurePackages(["iproute2"]);
+  await must(["ip", "address", "replace", `${serviceAddress}/32`, "dev", "lo"]);
+  atEnd(async () => {
+    await run(["ip", "address", "delete", `${serviceAddress}/32`, "dev", "lo"]);
+  });
 }
 
 export type Loose = Record<string, unknown>;

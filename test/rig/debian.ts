@@ -13,10 +13,12 @@ const needs: readonly { readonly package: string; readonly present: () => boolea
   { package: "iproute2", present: () => Bun.which("ip") !== null },
 ];
 
-/** What building, signing and carrying images needs. */
+/** What single tests need: to build, sign and carry images, to add an address. */
 const toolNeeds = {
+  iproute2: { package: "iproute2", present: () => Bun.which("ip") !== null },
   buildah: { package: "buildah", present: () => Bun.which("buildah") !== null },
   "docker-registry": { package: "docker-registry", present: () => Bun.which("docker-registry") !== null },
+  skopeo: { package: "skopeo", present: () => Bun.which("skopeo") !== null },
   "qemu-user-static": { package: "qemu-user-static", present: () => Bun.which("qemu-aarch64-static") !== null },
 } as const;
 
