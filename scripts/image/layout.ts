@@ -70,3 +70,32 @@ function platformOf(layout: string, entry: Descriptor): Platform {
     contentBytes,
   };
 }
+
+/** What a layer holds, by path without leading slash; directories and links have no content. */
+export function layerFiles(layout: string, layer: Descriptor): ReadonlyMap<string, Buffer> {
+  const blob = readBlob(layout, layer.digest);
+  return tarFiles(layer.mediaType.endsWith("gzip") ? gunzipSync(blob) : blob);
+}
+
+const blockBytes = 512;
+
+/** POSIX tar with ustar prefixes and GNU long names, which is what image builders write. */
+function tarFiles(archive: Buffer): ReadonlyMap<string, Buffer> {
+  const files = new Map<string, Buffer>();
+  let longName: string | undefined;
+  for (let at = 0; at + blockBytes <= archive.length && archive[at] !== 0; ) {
+    const field = (offset: number, length: number) => archive.toString("utf8", at + offset, at + offset + length).split("\0")[0] ?? "";
+    const size = Number.parseInt(field(124, 12), 8) || 0;
+    const content = archive.subarray(at + blockBytes, at + blockBytes + size);
+    const type = field(156, 1);
+    if (type === "L") longName = content.toString("utf8").split("\0")[0];
+    else if (type !== "x" && type !== "g") {
+      const prefix = field(345, 155);
+      const name = longName ?? (prefix === "" ? "" : `${prefix}/`) + field(0, 100);
+      files.set(name.replace(/^\.?\//, "").replace(/\/$/, ""), content);
+      longName = undefined;
+    }
+    at += blockBytes + Math.ceil(size / blockBytes) * blockBytes;
+  }
+  return files;
+}

@@ -1,6 +1,7 @@
 /** The product's image, built as for a release, for this machine's architecture. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stampOf } from "../../scripts/build/stamp.ts";
 import { imageFacts, type Platform, readBlob } from "../../scripts/image/layout.ts";
 import { ensurePackages } from "../rig/debian.ts";
 import type { Image } from "../rig/oci.ts";
@@ -19,14 +20,36 @@ export interface ProductImage {
   readonly image: Image;
 }
 
-/** Builds binary and image anew. @param out below the root of the repository */
+const architectures = ["amd64", "arm64"] as const;
+
+let built: Promise<ProductImage> | undefined;
+
+/** Built by whoever asks first, and shared: within a process always, beyond it as long as it is of this very commit. */
+export function productImage(): Promise<ProductImage> {
+  built ??= reusable() ? Promise.resolve(readProductImage(sharedLayout)) : buildProductImage(relative(root, sharedLayout));
+  return built;
+}
+
+const sharedLayout = join(root, ".kruiser/test-image");
+
+function reusable(): boolean {
+  const { commit } = stampOf();
+  if (commit.endsWith("-dirty") || !existsSync(sharedLayout)) return false;
+  const { platforms } = imageFacts(sharedLayout);
+  return (
+    platforms.length === architectures.length &&
+    platforms.every(({ config }) => config.config.Labels?.["org.opencontainers.image.revision"] === commit)
+  );
+}
+
+/** Builds binaries and image anew, for all architectures. @param out below the root of the repository */
 export async function buildProductImage(out: string): Promise<ProductImage> {
   await ensurePackages(["buildah"]);
   const options = { cwd: root, timeoutMs: buildTimeoutMs };
   const bun = process.execPath;
-  await must([bun, "scripts/build.ts", `--target=linux-${architecture}`], options);
+  await must([bun, "scripts/build.ts", `--target=${architectures.map((name) => `linux-${name}`).join(",")}`], options);
   await must([bun, "scripts/licences.ts"], options);
-  await must([bun, "scripts/image.ts", "--base=debian", `--arch=${architecture}`, `--out=${out}`], options);
+  await must([bun, "scripts/image.ts", "--base=debian", `--arch=${architectures.join(",")}`, `--out=${out}`], options);
   return readProductImage(join(root, out));
 }
 
