@@ -47,10 +47,10 @@ describe("certificates", () => {
     expect(leaf.subject).toBe(`CN=${host}`);
     expect(leaf.subjectAltName).toBe(`DNS:localhost, DNS:${host}`);
     expect(leaf.ca).toBe(false);
-    expect(leaf.publicKey.asymmetricKeyDetails?.modulusLength).toBe(2048);
+    expect(leaf.publicKey.asymmetricKeyDetails?.namedCurve).toBe("prime256v1");
     expect(ca.subject).toBe("CN=webhook-cert-ca");
     expect(ca.ca).toBe(true);
-    for (const key of [good.key, good.caKey]) expect(key).toStartWith("-----BEGIN RSA PRIVATE KEY-----");
+    for (const key of [good.key, good.caKey]) expect(key).toStartWith("-----BEGIN EC PRIVATE KEY-----");
     for (const one of [leaf, ca]) expect(one.validToDate.getTime()).toBe(nowMs + certificateLimits.lifetimeMs);
   });
 
