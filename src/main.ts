@@ -3,6 +3,7 @@
  * only when asked for, so that a node agent does not pay for the manager's memory.
  */
 import { basename } from "node:path";
+import { adoptRuntimeOptions } from "./process/runtime.ts";
 
 const usage = `Kruiser: the OpenKruise API in one binary.
 
@@ -20,6 +21,7 @@ const namedModes: Readonly<Record<string, string>> = { manager: "manager", "krui
 /** @returns the exit code; the long-running roles resolve when they are asked to stop */
 async function main(args: readonly string[]): Promise<number> {
   const mode = modeOf(args) ?? namedModes[basename(process.argv0)];
+  if (mode === "manager" || mode === "daemon") adoptRuntimeOptions();
   switch (mode) {
     case "manager":
       return (await import("./manager/main.ts")).managerMain(args);
