@@ -44,7 +44,7 @@ async function runPart(part: PartName): Promise<Tally> {
     case "unit":
       return tests(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000 });
     case "sim":
-      return tests(["./test/sim"], { timeoutMs: 600_000 });
+      return tests(["./test/sim", "./test/fidelity", "./test/sandbox"], { timeoutMs: 600_000 });
     case "cluster":
     case "node":
       return onRealParts(part);
