@@ -3,9 +3,9 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { annotation } from "../../src/api/names.ts";
+import { cloneSetManifest, cloneSetPath, imageOf, type Loose, names, openShop } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { cloneSetManifest, cloneSetPath, imageOf, type Loose, names, openShop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {
@@ -275,7 +275,7 @@ ${
 
   test.concurrent.each(["v1alpha1", "v1beta1"] as const)("apply in %s, set image, partition, undo: as the manual says", async (version) => {
     const namespace = await rig.namespace();
-    const { Shop } = await import("./shop.ts");
+    const { Shop } = await import("../lib/shop.ts");
     const shop = await Shop.watch(rig, namespace, "sample");
     const resource = `clonesets.${version}.apps.kruise.io`;
     expect(await kubectl(namespace, ["apply", "-f", "-"], upstreamStyle(version))).toContain("sample created");

@@ -5,9 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { annotation, label } from "../../src/api/names.ts";
 import type { ControllerRevision } from "../../src/kube/types.ts";
-import { type Manager, type Rig, startRig, waitFor } from "../rig/index.ts";
-import { startTimeoutMs } from "./cluster.ts";
-import { Mirror } from "./mirror.ts";
+import { Mirror } from "../lib/mirror.ts";
 import {
   cloneSetManifest,
   cloneSetPath,
@@ -24,7 +22,9 @@ import {
   revisionOf,
   Shop,
   watchBudget,
-} from "./shop.ts";
+} from "../lib/shop.ts";
+import { type Manager, type Rig, startRig, waitFor } from "../rig/index.ts";
+import { startTimeoutMs } from "./cluster.ts";
 
 const everything = "AllAlpha=true,AllBeta=true,EnableExternalCerts=false,TemplateNoDefaults=false";
 const webhooks = ["mutatingwebhookconfigurations/kruise-mutating", "validatingwebhookconfigurations/kruise-validating"].map(

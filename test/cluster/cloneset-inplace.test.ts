@@ -1,8 +1,6 @@
 /** In-place update on a real control plane, with a node that obeys. Numbers are those of the in-place acceptance list. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { annotation, label } from "../../src/api/names.ts";
-import { type Rig, waitFor } from "../rig/index.ts";
-import { cluster, startTimeoutMs } from "./cluster.ts";
 import {
   conditionOf,
   imageOf,
@@ -15,7 +13,9 @@ import {
   restartsOf,
   revisionOf,
   type Shop,
-} from "./shop.ts";
+} from "../lib/shop.ts";
+import { type Rig, waitFor } from "../rig/index.ts";
+import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 /** CloneSet: lifecycle hooks. Numbers are those of the CloneSet acceptance list; "in-place" ones those of the in-place list. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { conditionOf, imageOf, isReady, lifecycleOf, names, openShop, type Pod, restartsOf, type Shop } from "../lib/shop.ts";
 import type { Rig } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { conditionOf, imageOf, isReady, lifecycleOf, names, openShop, type Pod, restartsOf, type Shop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 /** CloneSet: whose pods are whose. Numbers are those of the list for shared machinery; "8.N" the CloneSet's edge cases. */
 import { beforeAll, expect, test } from "bun:test";
+import { cloneSetManifest, cloneSetPath, idOf, isReady, names, openShop, Shop } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { cloneSetManifest, cloneSetPath, idOf, isReady, names, openShop, Shop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

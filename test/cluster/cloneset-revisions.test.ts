@@ -2,9 +2,9 @@
 import { beforeAll, expect, test } from "bun:test";
 import { annotation, label } from "../../src/api/names.ts";
 import type { ControllerRevision } from "../../src/kube/types.ts";
+import { imageOf, type Loose, openShop, restartsOf, revisionOf, type Shop, type ShopOptions } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { imageOf, type Loose, openShop, restartsOf, revisionOf, type Shop, type ShopOptions } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 /** CloneSet: creating and deleting pods and their claims. Numbers are those of the CloneSet acceptance list. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { label } from "../../src/api/names.ts";
+import { conditionOf, idOf, isAvailable, isReady, lifecycleOf, names, openShop, revisionOf, type Shop, watchBudget } from "../lib/shop.ts";
 import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { conditionOf, idOf, isAvailable, isReady, lifecycleOf, names, openShop, revisionOf, type Shop, watchBudget } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

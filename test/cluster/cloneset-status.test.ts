@@ -1,8 +1,8 @@
 /** CloneSet: what its status and Events tell. Numbers are those of the CloneSet acceptance list. */
 import { beforeAll, expect, test } from "bun:test";
+import { imageOf, openShop, type Shop } from "../lib/shop.ts";
 import { podAnnotations, type Rig } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { imageOf, openShop, type Shop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

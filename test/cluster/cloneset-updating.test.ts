@@ -1,8 +1,8 @@
 /** CloneSet: rolling out, recreating and in place. Numbers are those of the CloneSet acceptance list. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { imageOf, isAvailable, isReady, names, openShop, type Pod, restartsOf, revisionOf, type Shop, watchBudget } from "../lib/shop.ts";
 import { podAnnotations, type Rig } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { imageOf, isAvailable, isReady, names, openShop, type Pod, restartsOf, revisionOf, type Shop, watchBudget } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -7,9 +7,9 @@ import { encodeAs } from "../../src/kube/canonical/encode.ts";
 import { claimTemplateCases, podCases, podTemplateCases } from "../../src/kube/defaults/defaults.cases.ts";
 import { defaultPod, defaultPodTemplate } from "../../src/kube/defaults/pod.ts";
 import { defaultClaimTemplate } from "../../src/kube/defaults/volume.ts";
+import type { Loose } from "../lib/shop.ts";
 import type { Rig } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import type { Loose } from "./shop.ts";
 
 let rig: Rig;
 let namespace: string;

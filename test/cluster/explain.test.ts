@@ -1,9 +1,9 @@
 /** `kruise explain` as a user runs it: with a kubeconfig that may read one namespace and change nothing. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Explanation } from "../../src/features/feature.ts";
+import { lifecycleOf, names, openShop, type Shop } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { lifecycleOf, names, openShop, type Shop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -5,9 +5,9 @@
  * What is random follows a seed, which is printed; FAULT_SEED=n plays it again (as far as the machine keeps the same time).
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cloneSetManifest, imageOf, isActive, isAvailable, openShop, type Shop, watchBudget } from "../lib/shop.ts";
 import { type Manager, podAnnotations, type Rig, startRig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
-import { cloneSetManifest, imageOf, isActive, isAvailable, openShop, type Shop, watchBudget } from "./shop.ts";
 
 let rig: Rig;
 let manager: Manager;

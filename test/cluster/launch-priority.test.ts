@@ -5,9 +5,9 @@
 import { beforeAll, expect, test } from "bun:test";
 import { annotation } from "../../src/api/names.ts";
 import type { ConfigMap, EnvVar, Pod } from "../../src/kube/types.ts";
+import { type Loose, openShop } from "../lib/shop.ts";
 import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { type Loose, openShop } from "./shop.ts";
 
 let rig: Rig;
 beforeAll(async () => {

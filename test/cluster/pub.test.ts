@@ -2,10 +2,10 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { annotation } from "../../src/api/names.ts";
 import type { Pod } from "../../src/kube/types.ts";
+import { Mirror } from "../lib/mirror.ts";
 import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
 import { type Guarded, guarded, isReady, Yard } from "./guards.ts";
-import { Mirror } from "./mirror.ts";
 
 let all: Guarded;
 let rig: Rig;

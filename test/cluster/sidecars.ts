@@ -5,9 +5,9 @@
 import { annotation } from "../../src/api/names.ts";
 import type { SidecarSet, SidecarSetStatus } from "../../src/api/sidecarset.ts";
 import type { Condition, Container, ControllerRevision, Pod } from "../../src/kube/types.ts";
+import { Mirror, until } from "../lib/mirror.ts";
+import { type Event, isReady, type Loose } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
-import { Mirror, until } from "./mirror.ts";
-import { type Event, isReady, type Loose } from "./shop.ts";
 
 export const setPath = (name: string, version = "v1beta1"): string => `/apis/apps.kruise.io/${version}/sidecarsets/${name}`;
 const setsPath = (version: string): string => setPath("", version).slice(0, -1);

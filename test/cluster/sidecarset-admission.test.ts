@@ -2,9 +2,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { annotation } from "../../src/api/names.ts";
 import type { SidecarSet, SidecarSetV1Alpha1 } from "../../src/api/sidecarset.ts";
+import type { Loose } from "../lib/shop.ts";
 import type { Rig } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import type { Loose } from "./shop.ts";
 import { openYard, setPath, sidecar, whitelist } from "./sidecars.ts";
 
 let rig: Rig;

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { annotation } from "../../src/api/names.ts";
 import type { Pod } from "../../src/kube/types.ts";
+import { isReady, type Loose } from "../lib/shop.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { isReady, type Loose } from "./shop.ts";
 import { containerIn, containerNames, entryOf, env, imageIn, note, openYard, sidecar, whitelist, type Yard } from "./sidecars.ts";
 
 let rig: Rig;

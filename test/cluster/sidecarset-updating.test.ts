@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { annotation } from "../../src/api/names.ts";
 import type { SidecarSet } from "../../src/api/sidecarset.ts";
 import type { Pod } from "../../src/kube/types.ts";
+import { isReady, type Loose, restartsOf } from "../lib/shop.ts";
 import { type Manager, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
-import { isReady, type Loose, restartsOf } from "./shop.ts";
 import { containerNames, entryOf, imageIn, note, openYard, setPath, sidecar, whitelist, type Yard } from "./sidecars.ts";
 
 let rig: Rig;

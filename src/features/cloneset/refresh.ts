@@ -78,7 +78,7 @@ function refreshOf(world: World, member: Member, isAtTarget: (member: Member) =>
     : undefined;
   const steps = [...own, ...(move?.steps ?? []), ...hashLabelSteps(pod, facts.revision)];
   const availability = availabilityOf(world, member);
-  if (why === undefined) return { steps, delayMs: delayMs ?? availability.delayMs, told: availability.told };
+  if (why === undefined || member.available) return { steps, delayMs: delayMs ?? availability.delayMs, told: availability.told };
   const told: Reason = { on: name, code: why.code, figures: why.figures };
   const stuck = stuckOn(pod, told, nowMs);
   return { steps, delayMs: delayMs ?? stuck.delayMs, told, event: stuck.event };

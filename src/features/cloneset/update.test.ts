@@ -187,12 +187,25 @@ describe("updating", () => {
       world.edit(name, (pod) => ({
         ...pod,
         metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, "apps.kruise.io/inplace-update-state": annotation } },
-        status: { ...pod.status, conditions: [{ type: "InPlaceUpdateReady", status: "False" }, ...conditions] },
+        status: {
+          ...pod.status,
+          conditions: conditions.includes(ready) ? conditions : [{ type: "InPlaceUpdateReady", status: "False" }, ...conditions],
+        },
       }));
+    const ready: Condition = { type: "InPlaceUpdateReady", status: "True" };
+    const serving: Condition[] = [ready, { type: "Ready", status: "True", lastTransitionTime: "2024-05-01T10:00:00Z" }];
     updating(state({ updateResources: true }), [{ type: "PodResizePending", status: "True", reason: "Infeasible", message: "too large" }]);
     expect(world.plan().events).toEqual([
       { type: "Warning", reason: "ResizeInfeasible", message: `pod ${name}: resize not possible on its node: too large` },
     ]);
+    // In service as well: a resize need not take the pod out.
+    const infeasible: Condition = { type: "PodResizePending", status: "True", reason: "Infeasible", message: "too large" };
+    updating(state({ updateResources: true }), [...serving, infeasible]);
+    world.setLabel(name, "lifecycle.apps.kruise.io/state", "Updating");
+    expect(world.plan()).toMatchObject({ events: [{ reason: "ResizeInfeasible" }], reasons: [{ on: name, code: "ResizeInfeasible" }] });
+    // Later on, a pod that counts as available is not asked about its last update.
+    world.setLabel(name, "lifecycle.apps.kruise.io/state", "Normal");
+    expect(world.plan()).toMatchObject({ events: [], reasons: [] });
     updating(state({ updateEnvFromMetadata: true }));
     world.nowMs = Date.parse("2024-05-01T10:04:00Z");
     expect(world.plan()).toMatchObject({ events: [], requeueAfterMs: 60_000 });

@@ -2,11 +2,13 @@
 
 import { annotation } from "../../api/names.ts";
 import type { Settings } from "../../api/settings.ts";
+import { sameImage } from "../../kube/image-ref.ts";
 import { type Fields, fieldsOf, isFields, setOwn } from "../../kube/json.ts";
 import { compareQuantityValues } from "../../kube/quantity.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { Container, Pod } from "../../kube/types.ts";
 import { nextBatch } from "./batch.ts";
+import { updatePending } from "./completion.ts";
 import {
   type ContainerChanges,
   hasChanges,
@@ -61,7 +63,7 @@ export function applyBatch(
   const images = pod.spec.containers.filter(({ name }) => now.has(name) && changes.images.has(name)).map(({ name }) => name);
   const state: UpdateState = {
     ...progress,
-    lastContainerStatuses: new Map([...statusesOf(pod, images), ...progress.lastContainerStatuses]),
+    lastContainerStatuses: new Map([...statusesOf(pod, images, changes, gates), ...progress.lastContainerStatuses]),
     next,
     requiredReady: hasChanges(next) ? batch : undefined,
     batches: [...progress.batches, { timestamp: formatTime(nowMs), containers: batch }],
@@ -87,10 +89,21 @@ export function applyBatch(
 }
 
 /** What runs now in the containers whose image changes: their update is done when something else runs. */
-function statusesOf(pod: Readonly<Pod>, names: readonly string[]): readonly (readonly [string, LastContainerStatus])[] {
+function statusesOf(
+  pod: Readonly<Pod>,
+  names: readonly string[],
+  { images }: Pick<ContainerChanges, "images">,
+  gates: Settings["gates"],
+): readonly (readonly [string, LastContainerStatus])[] {
+  // While an earlier update is under way, its image may never have reached the node: then nothing has to restart for taking it back.
+  const settled = updatePending(pod, gates) === undefined;
   return (pod.status?.containerStatuses ?? [])
     .filter(({ name }) => names.includes(name))
-    .map(({ name, imageID, containerID }) => [name, { imageID: imageID ?? "", ...(containerID ? { containerID } : {}) }]);
+    .map(({ name, image, imageID, containerID }) => {
+      const [before, after] = [pod.spec.containers.find((container) => container.name === name)?.image, images.get(name)];
+      const mustRestart = settled && Boolean(containerID) && before !== after && sameImage(image, after ?? "");
+      return [name, { imageID: imageID ?? "", ...(containerID ? { containerID } : {}), ...(mustRestart ? { mustRestart } : {}) }];
+    });
 }
 
 /** The quantities that differ from the container's, undefined when none does. */

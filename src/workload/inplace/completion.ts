@@ -136,7 +136,8 @@ function imagesPending(pod: Readonly<Pod>, state: UpdateState): Pending {
     const container = pod.spec.containers.find((candidate) => candidate.name === name);
     if (status === undefined) return { code: "WaitingForContainer", figures: { container: name } };
     if (container === undefined || (status.imageID ?? "") !== last.imageID) continue;
-    if (runsImage(status, container.image ?? "") || isRestarted(pod, status, last, batchTimeOf(state, name))) continue;
+    const showsImage = last.mustRestart !== true && runsImage(status, container.image ?? "");
+    if (showsImage || isRestarted(pod, status, last, batchTimeOf(state, name))) continue;
     return { code: "WaitingForContainer", figures: { container: name } };
   }
   return undefined;

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { annotation, label } from "../../api/names.ts";
 import { envHash, nameAndImageHash, wholeContainerHash } from "../../kube/canonical/hash.ts";
 import type { Container, ContainerStatus, Pod } from "../../kube/types.ts";
-import { inService, now, nowMs, type PodParts, pod, run, settingsWith } from "../testing/pods.ts";
-import { isInGracePeriod, isUpdateCompleted, planRefresh, stateText, updatePending } from "./index.ts";
+import { inService, now, nowMs, type PodParts, pod, revision, run, settingsWith, template } from "../testing/pods.ts";
+import { isInGracePeriod, isUpdateCompleted, planRefresh, planUpdate, stateText, updatePending } from "./index.ts";
 
 const settings = settingsWith();
 const out = [...inService.slice(0, 2), { type: "InPlaceUpdateReady", status: "False", reason: "StartInPlaceUpdate" } as const];
@@ -138,6 +138,40 @@ describe("12.5: another tag of the same digest", () => {
   ])("%s", (_, target, completed) => {
     expect(isUpdateCompleted(target, settings.gates)).toBe(completed);
   });
+
+  describe("that the node names by the new tag already", () => {
+    const gates = settingsWith().gates;
+    const same = { image: "nginx:same", imageID: "sha256:one", containerID: "containerd://one" };
+    const change = (target: Pod, from: string, to: string): Pod => {
+      const at = (image: string) => template({ spec: { containers: [{ name: "c1", image }] } });
+      const plan = planUpdate(
+        target,
+        revision("web-1", at(from)),
+        revision("web-2", at(to)),
+        { settings: settingsWith(), revisionLabels: { [label.controllerRevisionHash]: "web-2" } },
+        nowMs,
+      );
+      return plan.inPlace ? run(target, plan.steps).pod : target;
+    };
+    const shows = (target: Pod, more: Partial<ContainerStatus>): Pod => ({
+      ...target,
+      status: { ...target.status, containerStatuses: [{ ...target.status?.containerStatuses?.[0], ...more } as ContainerStatus] },
+    });
+    const running = pod({ containers: [{ name: "c1", image: "nginx:1" }], conditions: inService, statuses: [same] });
+
+    test("is complete when there is another container, not before", () => {
+      const begun = change(running, "nginx:1", "nginx:same");
+      expect(isUpdateCompleted(begun, gates)).toBe(false);
+      expect(isUpdateCompleted(shows(begun, { containerID: "containerd://two", state: { running: { startedAt: now } } }), gates)).toBe(
+        true,
+      );
+    });
+    test("is complete as it is when an update is taken back that the node may never have seen", () => {
+      const begun = change(shows(running, { image: "nginx:1" }), "nginx:1", "nginx:2");
+      expect(isUpdateCompleted(begun, gates)).toBe(false);
+      expect(isUpdateCompleted(change(begun, "nginx:2", "nginx:1"), gates)).toBe(true);
+    });
+  });
 });
 
 describe("completion by what the node agent reports", () => {
@@ -201,6 +235,14 @@ describe("resize", () => {
   });
   test("12.21: with the gate off it does not count", () => {
     expect(isUpdateCompleted(target(undefined), settings.gates)).toBe(true);
+  });
+  test("a pod that stays in service meanwhile says what it waits for, and then nothing", () => {
+    const serving = (reported: object): Pod => ({
+      ...target(reported),
+      status: { ...target(reported).status, conditions: [...inService] },
+    });
+    expect(planRefresh(serving({ requests: { cpu: "1" } }), on, nowMs)).toEqual({ steps: [], why: { code: "WaitingForResize" } });
+    expect(planRefresh(serving({ requests: { cpu: "2" } }), on, nowMs)).toEqual({ steps: [] });
   });
   test("a resize that cannot happen says so", () => {
     expect(updatePending(target(undefined, { resize: "Infeasible" }), on.gates)).toEqual({ code: "ResizeInfeasible" });

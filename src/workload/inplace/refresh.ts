@@ -40,8 +40,12 @@ function refreshNow(pod: Readonly<Pod>, settings: UpdateSettings, nowMs: number)
   const state = stateOf(pod);
   if (state === undefined) return isInService(pod) ? nothing : letIn(pod, nowMs);
   if (state === "unreadable") return { steps: [], problem: `the in-place update state of pod ${pod.metadata.name} is not readable` };
-  // Nothing waits and the pod is in service: whether its containers are all there again changes nothing here, so it is not computed.
-  if (!hasChanges(state.next) && isInService(pod)) return nothing;
+  // Nothing waits and the pod is in service: whether its containers are all there again changes nothing here, so it is not computed. A
+  // resize goes on in service, and may never come to an end.
+  if (!hasChanges(state.next) && isInService(pod)) {
+    const why = state.updateResources ? containersPending(pod, state, settings.gates) : undefined;
+    return why === undefined ? nothing : { steps: [], why };
+  }
   const why = containersPending(pod, state, settings.gates);
   if (why !== undefined) return { steps: [], why };
   if (!hasChanges(state.next)) return letIn(pod, nowMs);

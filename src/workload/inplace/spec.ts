@@ -41,6 +41,11 @@ export interface LastContainerStatus {
   readonly imageID: string;
   /** Not known to OpenKruise 1.9, which passes over it. */
   readonly containerID?: string;
+  /**
+   * What the node reports of the image is true already: only another container says that it has been changed. Not known to OpenKruise
+   * 1.9 either.
+   */
+  readonly mustRestart?: boolean;
 }
 
 export interface UpdateState {
@@ -108,10 +113,11 @@ export function writeSpec(spec: UpdateSpec): string {
   );
 }
 
-function lastStatusText({ imageID, containerID }: LastContainerStatus): string {
+function lastStatusText({ imageID, containerID, mustRestart }: LastContainerStatus): string {
   return objectText(
     imageID !== "" && field("imageID", quote(imageID)),
     containerID !== undefined && containerID !== "" && field("containerID", quote(containerID)),
+    mustRestart === true && field("mustRestart", "true"),
   );
 }
 
@@ -193,6 +199,15 @@ export function stateOf(pod: Readonly<Pod>): UpdateState | "unreadable" | undefi
   return state;
 }
 
+function readLastStatus(value: unknown): LastContainerStatus {
+  const { imageID, containerID, mustRestart } = fieldsOf(value);
+  return {
+    imageID: textOf(imageID),
+    ...(textOf(containerID) === "" ? {} : { containerID: textOf(containerID) }),
+    ...(mustRestart === true ? { mustRestart } : {}),
+  };
+}
+
 /** undefined: not readable. */
 export function readState(text: string): UpdateState | undefined {
   const fields = parse(text);
@@ -201,10 +216,7 @@ export function readState(text: string): UpdateState | undefined {
   return {
     revision: textOf(fields["revision"]),
     updateTimestamp: textOf(fields["updateTimestamp"]),
-    lastContainerStatuses: readMap(fields["lastContainerStatuses"], (value) => {
-      const containerID = textOf(fieldsOf(value)["containerID"]);
-      return { imageID: textOf(fieldsOf(value)["imageID"]), ...(containerID === "" ? {} : { containerID }) };
-    }),
+    lastContainerStatuses: readMap(fields["lastContainerStatuses"], readLastStatus),
     envFromMetadata: fields["updateEnvFromMetadata"] === true,
     updateResources: fields["updateResources"] === true,
     updateImages: fields["updateImages"] === true,
