@@ -64,7 +64,8 @@ export interface Sandbox {
 export const admin: Omit<Actor, "userAgent"> = { username: "sandbox-admin", groups: ["system:masters", "system:authenticated"] };
 
 export function createSandbox(env: Env, options: SandboxOptions = {}): Sandbox {
-  const store = new Store();
+  // What was before the first write is forgotten, as in a cluster that has been there for a while.
+  const store = new Store(100);
   if (options.kept !== undefined) store.restore(options.kept.version, options.kept.objects);
   const registry = new Registry(builtinResources());
   for (const definition of store.list(definitionsResource)) registry.set(customResource(definition));

@@ -3,6 +3,7 @@ import { type Fields, withFields } from "../../kube/json.ts";
 import type { Key } from "../../kube/kind.ts";
 import { resourceName } from "../../kube/kind.ts";
 import { formatTime } from "../../kube/time.ts";
+import { type FieldError, FieldErrors } from "../../kube/validate/field-error.ts";
 import { validateMetadata } from "../../kube/validate/metadata.ts";
 import { trackUpdate } from "../fields/manage.ts";
 import { metaKey, type Stored } from "../storage/store.ts";
@@ -44,7 +45,9 @@ export async function createDecoded(api: Api, call: Call, decoded: Stored): Prom
   const prepared = prepare(api, call, admitted);
   const errors = [
     ...validateMetadata(prepared.metadata, { namespaced: resource.kind.namespaced, nameProblems: resource.rules.nameProblems }),
+    ...finalizerErrors(call, prepared),
     ...(resource.rules.validate?.(prepared) ?? []),
+    ...(resource.rules.validateCreate?.(prepared) ?? []),
   ];
   if (errors.length > 0) throw invalid(resource.kind.group, resource.kind.kind, prepared.metadata.name, errors);
   await api.admission.validate({ ...review, name: prepared.metadata.name, object: prepared });
@@ -54,6 +57,18 @@ export async function createDecoded(api: Api, call: Call, decoded: Stored): Prom
   if (call.dryRun) return prepared;
   const written = commit(api, call, key, stored);
   return api.converter.show(resource, call.version, written);
+}
+
+const standardFinalizers: ReadonlySet<string> = new Set(["orphan", "foregroundDeletion", "kubernetes"]);
+
+/** Kubernetes' own kinds want finalizers to say whose they are. */
+export function finalizerErrors(call: Call, object: Stored): readonly FieldError[] {
+  if (call.resource.custom !== undefined) return [];
+  const errors = new FieldErrors();
+  for (const finalizer of object.metadata.finalizers ?? [])
+    if (!finalizer.includes("/") && !standardFinalizers.has(finalizer))
+      errors.invalid("metadata.finalizers", finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+  return errors.list;
 }
 
 /** The one place where a create or an update reaches the store. */

@@ -1,6 +1,6 @@
 /** PATCH: four kinds of it, all of them a function from the object that is there to the one that shall be. */
 import { YAML } from "bun";
-import { isFields, withFields } from "../../kube/json.ts";
+import { isFields, textOf, withFields } from "../../kube/json.ts";
 import { applyJsonPatch, type JsonPatchOperation, limits } from "../../kube/patch/json-patch.ts";
 import { applyMergePatch } from "../../kube/patch/merge.ts";
 import { applyStrategicPatch } from "../../kube/patch/strategic.ts";
@@ -99,7 +99,10 @@ async function applyObject(
       causes: [{ reason: "FieldValueRequired", message: "Required value: is required for apply patch", field: "fieldManager" }],
     });
   const force = query.get("force") === "true";
-  const body = checkKind(call, parseYaml(text));
+  const sent = parseYaml(text);
+  if (!isFields(sent) || textOf(sent["kind"]) === "" || textOf(sent["apiVersion"]) === "")
+    throw badRequest("the body of an apply patch needs its apiVersion and kind");
+  const body = checkKind(call, sent);
   const config = decodeAs(call, call.version.schema, body, call.resource.custom === undefined ? "said" : "custom");
   if (config.metadata.name && config.metadata.name !== call.name)
     throw badRequest(`metadata.name in the applied object (${config.metadata.name}) does not match the name on the URL (${call.name})`);

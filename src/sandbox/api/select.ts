@@ -34,7 +34,13 @@ function fieldSelection(resource: Resource, text: string | null): Selection {
   if (!text) return everything;
   const terms = splitTerms(text).map(termOf);
   const known = knownFields(resource);
-  for (const { field } of terms) if (!known.has(field)) throw badRequest(`field label not supported: ${field}`);
+  for (const { field } of terms)
+    if (!known.has(field))
+      throw badRequest(
+        resource.rules.fields === undefined
+          ? `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`
+          : `field label not supported: ${field}`,
+      );
   return (object) => {
     const fields: Readonly<Record<string, string>> = {
       "metadata.name": object.metadata.name,

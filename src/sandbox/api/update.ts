@@ -7,7 +7,7 @@ import { trackUpdate, withoutTimes } from "../fields/manage.ts";
 import type { Stored } from "../storage/store.ts";
 import type { Api } from "./api.ts";
 import type { Call } from "./call.ts";
-import { commit } from "./create.ts";
+import { commit, finalizerErrors } from "./create.ts";
 import { badRequest, conflict, invalid, modifiedText, notFound } from "./refusal.ts";
 import { removeFromStore } from "./remove.ts";
 
@@ -87,7 +87,7 @@ async function attempt(api: Api, call: Call, change: Change, current: Stored): P
 
 function check(call: Call, change: Change, next: Stored, current: Stored): readonly FieldError[] {
   const { rules } = call.resource;
-  const metadata = validateMetadataUpdate(next.metadata, current.metadata);
+  const metadata = [...validateMetadataUpdate(next.metadata, current.metadata), ...finalizerErrors(call, next)];
   if (change.validate !== undefined) return [...metadata, ...change.validate(next, current)];
   if (call.subresource === "status") return [...metadata, ...(rules.validateStatus?.(next, current) ?? [])];
   return [...metadata, ...(rules.validate?.(next) ?? []), ...(rules.validateUpdate?.(next, current) ?? [])];

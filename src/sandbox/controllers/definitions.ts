@@ -23,16 +23,20 @@ export const definitions: MakeController = (inside, env): Controller => ({
       const left = resource === undefined ? [] : inside.list(resource.storage);
       for (const object of left) await inside.remove(key.name, object);
       if (resource !== undefined && inside.list(resource.storage).length > 0) return 50;
-      return retryOf(await inside.update(definitionsResource, key, (current) => withFinalizers(current, without(current))));
+      const released = await inside.update(definitionsResource, key, (current) => withFinalizers(current, without(current)));
+      if (inside.get(definitionsResource, key) === undefined) registry.delete(key.name);
+      return retryOf(released);
     }
-    registry.set(customResource(definition));
-    const established = await inside.update(definitionsResource, key, (current) => establishedBy(current, env.nowMs()), "status");
+    // Before it is served: a definition never goes without its objects.
     const guarded = await inside.update(definitionsResource, key, (current) =>
       (current.metadata.finalizers ?? []).includes(cleanup)
         ? current
         : withFinalizers(current, [...(current.metadata.finalizers ?? []), cleanup]),
     );
-    return retryOf(established, guarded);
+    if (!guarded.ok) return retryOf(guarded);
+    registry.set(customResource(guarded.object));
+    const established = await inside.update(definitionsResource, key, (current) => establishedBy(current, env.nowMs()), "status");
+    return retryOf(established);
   },
 });
 

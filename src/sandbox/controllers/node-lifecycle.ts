@@ -14,13 +14,21 @@ const unreachable = "node.kubernetes.io/unreachable";
 export const nodeLifecycle: MakeController = (inside, env): Controller => {
   /** When each node fell silent. */
   const silentSince = new Map<string, number>();
+  /** When pods were first seen on a node that is not there. */
+  const missingSince = new Map<string, number>();
   return {
     name: "node-controller",
     watches: { nodes: itself, pods: ({ after }) => (after === undefined ? [] : nodeKey(after)) },
     async reconcile(key) {
       const node = inside.get("nodes", key);
       const nowMs = env.nowMs();
-      if (node === undefined) return removeAll(inside, key.name);
+      if (node === undefined) {
+        // It may only be late.
+        const sinceMs = missingSince.get(key.name) ?? nowMs;
+        missingSince.set(key.name, sinceMs);
+        return nowMs - sinceMs < graceMs ? graceMs - (nowMs - sinceMs) : removeAll(inside, key.name);
+      }
+      missingSince.delete(key.name);
       if (!isDown(node)) {
         silentSince.delete(key.name);
         return isReady(node) && !isTainted(node) ? undefined : retryOf(await revive(inside, node, nowMs), await untaint(inside, node));

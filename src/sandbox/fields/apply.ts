@@ -17,7 +17,7 @@ export function applyConfig(call: Call, live: Stored | undefined, config: Stored
   const { schema } = call.version;
   const self = { manager: call.fieldManager, operation: "Apply" as const, subresource: call.subresource };
   const said = ownable(call, setOf(schema, config));
-  const managers = managersOf(live);
+  const managers = managersFor(call, live);
   const own = managers.find((manager) => isManager(manager, self));
   const others = managers.filter((manager) => !isManager(manager, self));
   const merged = live === undefined ? config : (merge(schema, live, config) as Stored);
@@ -81,8 +81,15 @@ function conflictRefusal(conflicts: readonly Conflict[]): Refusal {
   });
 }
 
-function whoText({ manager, operation, apiVersion, subresource, time }: Manager): string {
+/** What is there without anybody's name on it was there before the first apply. */
+function managersFor(call: Call, live: Stored | undefined): readonly Manager[] {
+  const known = managersOf(live);
+  if (live === undefined || known.length > 0) return known;
+  const set = ownable(call, setOf(call.version.schema, live));
+  return [{ manager: "before-first-apply", operation: "Update", apiVersion: live.apiVersion ?? "", subresource: "", time: "", set }];
+}
+
+function whoText({ manager, operation, apiVersion, subresource }: Manager): string {
   const named = subresource === "" ? JSON.stringify(manager) : `${JSON.stringify(manager)} with subresource "${subresource}"`;
-  if (operation === "Apply") return named;
-  return time === "" ? `${named} using ${apiVersion}` : `${named} using ${apiVersion} at ${time}`;
+  return operation === "Apply" ? named : `${named} using ${apiVersion}`;
 }

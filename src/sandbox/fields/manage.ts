@@ -2,6 +2,7 @@
 import { deepEqual, type Fields, fieldsOf, itemsOf, mapShared, textOf, withFields } from "../../kube/json.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { Call } from "../api/call.ts";
+import { normalised } from "../schema/decode.ts";
 import type { Stored } from "../storage/store.ts";
 import { difference, type FieldSet, isEmpty, sameSet, setFromJson, setToJson, union, withoutBelow } from "./set.ts";
 import { compare } from "./typed.ts";
@@ -82,7 +83,9 @@ export function trackUpdate(call: Call, current: Stored | undefined, next: Store
   const given = fieldsOf(next.metadata)["managedFields"];
   const base =
     given !== undefined && current !== undefined && !deepEqual(given, fieldsOf(current.metadata)["managedFields"]) ? next : current;
-  const { added, modified, removed } = compare(call.version.schema, current, next);
+  // A new object is compared with an empty one, which has the parts that are no pointers.
+  const before = current ?? (call.resource.custom === undefined ? normalised(call.version.schema, {}) : { metadata: {} });
+  const { added, modified, removed } = compare(call.version.schema, before, next);
   const mine = ownable(call, union(added, modified));
   const self = { manager: call.fieldManager, operation: "Update" as const, subresource: call.subresource };
   const managers = managersOf(base).map((manager) => {

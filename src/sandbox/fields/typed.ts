@@ -81,9 +81,7 @@ export function compare(schema: Schema, before: unknown, after: unknown): Differ
 }
 
 function compareField(schema: Schema, name: string, before: Fields, after: Fields): Difference {
-  const field = fieldSchema(schema, name);
-  const difference = compare(field.schema, before[name], after[name]);
-  if (field.named) return difference;
+  const difference = compare(fieldSchema(schema, name).schema, before[name], after[name]);
   if (before[name] === undefined && after[name] !== undefined) return { ...difference, added: { ...difference.added, member: true } };
   if (after[name] === undefined && before[name] !== undefined) return { ...difference, removed: { ...difference.removed, member: true } };
   return difference;

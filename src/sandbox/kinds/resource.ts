@@ -37,6 +37,8 @@ export interface Rules {
   readonly prepareUpdate?: (object: Stored, old: Stored) => Stored;
   readonly prepareStatus?: (object: Stored, old: Stored) => Stored;
   readonly validate?: (object: Stored) => readonly FieldError[];
+  /** Beside `validate`, of new objects only. */
+  readonly validateCreate?: (object: Stored) => readonly FieldError[];
   readonly validateUpdate?: (object: Stored, old: Stored) => readonly FieldError[];
   readonly validateStatus?: (object: Stored, old: Stored) => readonly FieldError[];
   /** Which parts count for metadata.generation; absent: it is not kept. */

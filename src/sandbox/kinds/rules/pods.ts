@@ -92,6 +92,11 @@ export const podRules: Rules = {
   prepareStatus,
   generation: (object) => object["spec"],
   validate: (object) => validatePodSpec(specOf(object), "spec", { ...strictRules, isPod: true }),
+  validateCreate: (object) =>
+    collect((errors) => {
+      if (itemsOf(specOf(object)["ephemeralContainers"]).length > 0)
+        errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
+    }),
   validateUpdate: (object, old) => collect((errors) => checkPodUpdate(errors, object, old)),
   validateStatus: (object, old) =>
     collect((errors) => {

@@ -45,18 +45,16 @@ const deploymentRules: Rules = {
   ...keptStatus,
   ...specGeneration,
   withDefaults: (object) =>
-    labelled(
-      withSpec(object, (spec) => {
-        const filled = template(fillAbsent(spec, { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600, strategy: {} }));
-        return inField(filled, "strategy", (strategy) => {
-          const typed = fillZero(strategy, { type: "RollingUpdate" });
-          if (typed["type"] !== "RollingUpdate") return typed;
-          return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) =>
-            fillAbsent(rolling, { maxUnavailable: "25%", maxSurge: "25%" }),
-          );
-        });
-      }),
-    ),
+    withSpec(object, (spec) => {
+      const filled = template(fillAbsent(spec, { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600, strategy: {} }));
+      return inField(filled, "strategy", (strategy) => {
+        const typed = fillZero(strategy, { type: "RollingUpdate" });
+        if (typed["type"] !== "RollingUpdate") return typed;
+        return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) =>
+          fillAbsent(rolling, { maxUnavailable: "25%", maxSurge: "25%" }),
+        );
+      });
+    }),
   validate: (object) =>
     collect((errors) => {
       const spec = specOf(object);
@@ -67,7 +65,10 @@ const deploymentRules: Rules = {
       if (strategy["type"] === "Recreate" && !isAbsent(strategy["rollingUpdate"]))
         errors.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
       else if (strategy["type"] !== "Recreate" && strategy["type"] !== "RollingUpdate")
-        errors.notSupported("spec.strategy.type", strategy["type"], ["Recreate", "RollingUpdate"]);
+        errors.notSupported("spec.strategy", { Type: strategy["type"], RollingUpdate: strategy["rollingUpdate"] ?? null }, [
+          "Recreate",
+          "RollingUpdate",
+        ]);
       const { maxSurge, maxUnavailable } = fieldsOf(strategy["rollingUpdate"]);
       checkBudget(errors, maxUnavailable, "spec.strategy.rollingUpdate.maxUnavailable");
       checkBudget(errors, maxSurge, "spec.strategy.rollingUpdate.maxSurge");
@@ -85,7 +86,7 @@ const replicaSetRules: Rules = {
   ...keptStatus,
   ...specGeneration,
   prepareCreate: (object) => withFields(object, { status: { replicas: 0 } }) as Stored,
-  withDefaults: (object) => labelled(withSpec(object, (spec) => template(fillAbsent(spec, { replicas: 1 })))),
+  withDefaults: (object) => withSpec(object, (spec) => template(fillAbsent(spec, { replicas: 1 }))),
   validate: (object) =>
     collect((errors) => {
       const spec = specOf(object);
@@ -117,28 +118,26 @@ const statefulSetRules: Rules = {
   ...specGeneration,
   prepareCreate: (object) => withFields(object, { status: { replicas: 0, availableReplicas: 0 } }) as Stored,
   withDefaults: (object) =>
-    labelled(
-      withSpec(object, (spec) => {
-        let filled = fillAbsent(spec, {
-          replicas: 1,
-          revisionHistoryLimit: 10,
-          updateStrategy: {},
-          persistentVolumeClaimRetentionPolicy: {},
-        });
-        filled = template(fillZero(filled, { podManagementPolicy: "OrderedReady" }));
-        filled = inField(filled, "persistentVolumeClaimRetentionPolicy", (policy) =>
-          fillZero(policy, { whenDeleted: "Retain", whenScaled: "Retain" }),
-        );
-        filled = inItems(filled, "volumeClaimTemplates", (claim) =>
-          inField(claimTemplate(claim), "spec", (inner) => fillAbsent(inner, { volumeMode: "Filesystem" })),
-        );
-        return inField(filled, "updateStrategy", (strategy) => {
-          const typed = fillZero(strategy, { type: "RollingUpdate" });
-          if (typed["type"] !== "RollingUpdate") return typed;
-          return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) => fillAbsent(rolling, { partition: 0 }));
-        });
-      }),
-    ),
+    withSpec(object, (spec) => {
+      let filled = fillAbsent(spec, {
+        replicas: 1,
+        revisionHistoryLimit: 10,
+        updateStrategy: {},
+        persistentVolumeClaimRetentionPolicy: {},
+      });
+      filled = template(fillZero(filled, { podManagementPolicy: "OrderedReady" }));
+      filled = inField(filled, "persistentVolumeClaimRetentionPolicy", (policy) =>
+        fillZero(policy, { whenDeleted: "Retain", whenScaled: "Retain" }),
+      );
+      filled = inItems(filled, "volumeClaimTemplates", (claim) =>
+        inField(claimTemplate(claim), "spec", (inner) => fillAbsent(inner, { volumeMode: "Filesystem" })),
+      );
+      return inField(filled, "updateStrategy", (strategy) => {
+        const typed = fillZero(strategy, { type: "RollingUpdate" });
+        if (typed["type"] !== "RollingUpdate") return typed;
+        return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) => fillAbsent(rolling, { partition: 0 }));
+      });
+    }),
   validate: (object) =>
     collect((errors) => {
       const spec = specOf(object);
@@ -171,18 +170,16 @@ const daemonSetRules: Rules = {
       status: { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 },
     }) as Stored,
   withDefaults: (object) =>
-    labelled(
-      withSpec(object, (spec) => {
-        const filled = template(fillAbsent(spec, { revisionHistoryLimit: 10, updateStrategy: {} }));
-        return inField(filled, "updateStrategy", (strategy) => {
-          const typed = fillZero(strategy, { type: "RollingUpdate" });
-          if (typed["type"] !== "RollingUpdate") return typed;
-          return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) =>
-            fillAbsent(rolling, { maxUnavailable: 1, maxSurge: 0 }),
-          );
-        });
-      }),
-    ),
+    withSpec(object, (spec) => {
+      const filled = template(fillAbsent(spec, { revisionHistoryLimit: 10, updateStrategy: {} }));
+      return inField(filled, "updateStrategy", (strategy) => {
+        const typed = fillZero(strategy, { type: "RollingUpdate" });
+        if (typed["type"] !== "RollingUpdate") return typed;
+        return inField(fillAbsent(typed, { rollingUpdate: {} }), "rollingUpdate", (rolling) =>
+          fillAbsent(rolling, { maxUnavailable: 1, maxSurge: 0 }),
+        );
+      });
+    }),
   validate: (object) =>
     collect((errors) => {
       const spec = specOf(object);

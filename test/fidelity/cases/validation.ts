@@ -1,0 +1,456 @@
+/** What is refused, and in which words. */
+import { expect } from "bun:test";
+import type { Bench, Case } from "../bench.ts";
+
+interface Refused {
+  readonly name: string;
+  /** Below the namespace: "configmaps"; or with its group: "apps/v1 deployments". */
+  readonly at: string;
+  readonly object: object;
+  /** Parts of the message. */
+  readonly says: readonly string[];
+  readonly code?: number;
+}
+
+const labels = { app: "a" };
+const template = (spec: object = {}) => ({ metadata: { labels }, spec: { containers: [{ name: "c", image: "x" }], ...spec } });
+const workload = (spec: object = {}) => ({
+  metadata: { name: "w" },
+  spec: { replicas: 0, selector: { matchLabels: labels }, template: template(), ...spec },
+});
+const pod = (spec: object, metadata: object = {}) => ({
+  metadata: { name: "p", ...metadata },
+  spec: { containers: [{ name: "c", image: "x" }], ...spec },
+});
+const container = (fields: object) => pod({ containers: [{ name: "c", image: "x", ...fields }] });
+
+const refused: readonly Refused[] = [
+  {
+    name: "names are DNS subdomains",
+    at: "configmaps",
+    object: { metadata: { name: "Not_Valid" } },
+    says: ['ConfigMap "Not_Valid" is invalid: metadata.name: Invalid value: "Not_Valid": a lowercase RFC 1123 subdomain must consist of'],
+  },
+  { name: "a name is needed", at: "configmaps", object: { metadata: {} }, says: ["name or generateName is required"] },
+  {
+    name: "label values",
+    at: "configmaps",
+    object: { metadata: { name: "a", labels: { k: "no spaces" } } },
+    says: ['metadata.labels: Invalid value: "no spaces"'],
+  },
+  {
+    name: "label keys",
+    at: "configmaps",
+    object: { metadata: { name: "a", labels: { "a/b/c": "v" } } },
+    says: ['metadata.labels: Invalid value: "a/b/c"'],
+  },
+  {
+    name: "annotation keys",
+    at: "configmaps",
+    object: { metadata: { name: "a", annotations: { "no spaces": "v" } } },
+    says: ["metadata.annotations: Invalid value"],
+  },
+  {
+    name: "finalizer names",
+    at: "configmaps",
+    object: { metadata: { name: "a", finalizers: ["nodomain"] } },
+    says: ["metadata.finalizers", "name is neither a standard finalizer name nor is it fully qualified"],
+  },
+  {
+    name: "owner references need a uid",
+    at: "configmaps",
+    object: { metadata: { name: "a", ownerReferences: [{ apiVersion: "v1", kind: "X", name: "y" }] } },
+    says: ["metadata.ownerReferences.uid: Invalid value", "must not be empty"],
+  },
+  {
+    name: "keys of a ConfigMap",
+    at: "configmaps",
+    object: { metadata: { name: "a" }, data: { "a b": "v" } },
+    says: ['data[a b]: Invalid value: "a b"'],
+  },
+  {
+    name: "a selector is needed",
+    at: "apps/v1 deployments",
+    object: workload({ selector: undefined }),
+    says: ["spec.selector: Required value"],
+  },
+  {
+    name: "an empty selector",
+    at: "apps/v1 deployments",
+    object: workload({ selector: {} }),
+    says: ["spec.selector: Invalid value", "empty selector is invalid for deployment"],
+  },
+  {
+    name: "a selector that does not match its template",
+    at: "apps/v1 deployments",
+    object: workload({ selector: { matchLabels: { app: "b" } } }),
+    says: ["spec.template.metadata.labels: Invalid value", "`selector` does not match template `labels`"],
+  },
+  {
+    name: "negative replicas",
+    at: "apps/v1 deployments",
+    object: workload({ replicas: -1 }),
+    says: ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"],
+  },
+  {
+    name: "a Deployment's restart policy",
+    at: "apps/v1 deployments",
+    object: workload({ template: template({ restartPolicy: "Never" }) }),
+    says: ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'],
+  },
+  {
+    name: "a template without containers",
+    at: "apps/v1 deployments",
+    object: workload({ template: template({ containers: [] }) }),
+    says: ["spec.template.spec.containers: Required value"],
+  },
+  {
+    name: "an image is needed",
+    at: "apps/v1 deployments",
+    object: workload({ template: template({ containers: [{ name: "c" }] }) }),
+    says: ["spec.template.spec.containers[0].image: Required value"],
+  },
+  {
+    name: "surge and unavailable both zero",
+    at: "apps/v1 deployments",
+    object: workload({ strategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: 0 } } }),
+    says: ["spec.strategy.rollingUpdate.maxUnavailable: Invalid value", "may not be 0 when `maxSurge` is 0"],
+  },
+  {
+    name: "an unknown strategy",
+    at: "apps/v1 deployments",
+    object: workload({ strategy: { type: "Magic" } }),
+    says: ['spec.strategy: Unsupported value: {"Type":"Magic","RollingUpdate":null}: supported values: "Recreate", "RollingUpdate"'],
+  },
+  {
+    name: "Recreate has no rolling update",
+    at: "apps/v1 deployments",
+    object: workload({ strategy: { type: "Recreate", rollingUpdate: {} } }),
+    says: ["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"],
+  },
+  {
+    name: "the deadline is later than minReadySeconds",
+    at: "apps/v1 deployments",
+    object: workload({ minReadySeconds: 700 }),
+    says: ["spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"],
+  },
+  {
+    name: "a StatefulSet's pod management",
+    at: "apps/v1 statefulsets",
+    object: { ...workload({ serviceName: "s", podManagementPolicy: "Chaotic" }) },
+    says: ["spec.podManagementPolicy"],
+  },
+  {
+    name: "a Job's restart policy",
+    at: "batch/v1 jobs",
+    object: { metadata: { name: "j" }, spec: { template: template() } },
+    says: ["spec.template.spec.restartPolicy: Required value"],
+  },
+  {
+    name: "a pod needs containers",
+    at: "pods",
+    object: pod({ containers: [] }),
+    says: ['Pod "p" is invalid: spec.containers: Required value'],
+  },
+  {
+    name: "two containers of one name",
+    at: "pods",
+    object: pod({
+      containers: [
+        { name: "c", image: "x" },
+        { name: "c", image: "y" },
+      ],
+    }),
+    says: ['spec.containers[1].name: Duplicate value: "c"'],
+  },
+  {
+    name: "a container's name",
+    at: "pods",
+    object: container({ name: "Bad_Name" }),
+    says: ['spec.containers[0].name: Invalid value: "Bad_Name"'],
+  },
+  {
+    name: "a port out of range",
+    at: "pods",
+    object: container({ ports: [{ containerPort: 70000 }] }),
+    says: ["spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"],
+  },
+  {
+    name: "a pull policy",
+    at: "pods",
+    object: container({ imagePullPolicy: "Sometimes" }),
+    says: ['spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes"'],
+  },
+  {
+    name: "a mount of no volume",
+    at: "pods",
+    object: container({ volumeMounts: [{ name: "v", mountPath: "/v" }] }),
+    says: ['spec.containers[0].volumeMounts[0].name: Not found: "v"'],
+  },
+  {
+    name: "a request above its limit",
+    at: "pods",
+    object: container({ resources: { requests: { cpu: "2" }, limits: { cpu: "1" } } }),
+    says: ['spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'],
+  },
+  {
+    name: "an amount that is none",
+    at: "pods",
+    object: container({ resources: { requests: { cpu: "much" } } }),
+    says: ["quantities must match the regular expression"],
+    code: 400,
+  },
+  {
+    name: "a restart policy",
+    at: "pods",
+    object: pod({ restartPolicy: "Maybe" }),
+    says: ['spec.restartPolicy: Unsupported value: "Maybe"'],
+  },
+  {
+    name: "an environment variable's name",
+    at: "pods",
+    object: container({ env: [{ name: "" }] }),
+    says: ["spec.containers[0].env[0].name: Required value"],
+  },
+  {
+    name: "a probe of nothing",
+    at: "pods",
+    object: container({ livenessProbe: {} }),
+    says: ["spec.containers[0].livenessProbe: Required value: must specify a handler type"],
+  },
+  {
+    name: "a service account that is not there",
+    at: "pods",
+    object: pod({ serviceAccountName: "nobody" }),
+    says: ['pods "p" is forbidden: error looking up service account', 'serviceaccount "nobody" not found'],
+    code: 403,
+  },
+  {
+    name: "a priority class that is not there",
+    at: "pods",
+    object: pod({ priorityClassName: "none" }),
+    says: ['pods "p" is forbidden: no PriorityClass with name none was found'],
+    code: 403,
+  },
+  {
+    name: "a priority that is not the class's",
+    at: "pods",
+    object: pod({ priority: 5 }),
+    says: [
+      "the integer value of priority (5) must not be provided in pod spec; priority admission controller computed 0 from the given PriorityClass name",
+    ],
+    code: 403,
+  },
+  { name: "a service needs ports", at: "services", object: { metadata: { name: "s" }, spec: {} }, says: ["spec.ports: Required value"] },
+  {
+    name: "a service's name is a label",
+    at: "services",
+    object: { metadata: { name: "s.t" }, spec: { ports: [{ port: 80 }] } },
+    says: ["metadata.name: Invalid value"],
+  },
+  {
+    name: "several ports need names",
+    at: "services",
+    object: { metadata: { name: "s" }, spec: { ports: [{ port: 80 }, { port: 81 }] } },
+    says: ["spec.ports[0].name: Required value", "spec.ports[1].name: Required value"],
+  },
+  {
+    name: "a claim needs modes and an amount",
+    at: "persistentvolumeclaims",
+    object: { metadata: { name: "c" }, spec: {} },
+    says: ["spec.accessModes: Required value: at least 1 access mode is required", "spec.resources[storage]: Required value"],
+  },
+  {
+    name: "both sides of a budget",
+    at: "policy/v1 poddisruptionbudgets",
+    object: { metadata: { name: "b" }, spec: { minAvailable: 1, maxUnavailable: 1 } },
+    says: ["minAvailable and maxUnavailable cannot be both set"],
+  },
+  {
+    name: "a lease's duration",
+    at: "coordination.k8s.io/v1 leases",
+    object: { metadata: { name: "l" }, spec: { leaseDurationSeconds: 0 } },
+    says: ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"],
+  },
+  {
+    name: "a negative revision",
+    at: "apps/v1 controllerrevisions",
+    object: { metadata: { name: "r" }, data: {}, revision: -1 },
+    says: ["revision: Invalid value: -1: must be greater than or equal to 0"],
+  },
+];
+
+function pathOf(b: Bench, at: string): string {
+  const [first = "", plural] = at.split(" ");
+  return plural === undefined ? b.core(first) : b.in(first, plural);
+}
+
+interface Changed {
+  readonly name: string;
+  readonly at: string;
+  readonly object: { readonly metadata: { readonly name: string } };
+  readonly patch: object;
+  readonly says: readonly string[];
+}
+
+const idlePod = (spec: object = {}) => ({
+  metadata: { name: "p" },
+  spec: { schedulerName: "nobody", containers: [{ name: "c", image: "x" }], ...spec },
+});
+const podText =
+  "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+const changed: readonly Changed[] = [
+  {
+    name: "a Deployment's selector stays",
+    at: "apps/v1 deployments",
+    object: workload({ paused: true }),
+    patch: { spec: { selector: { matchLabels: { app: "b" } }, template: { metadata: { labels: { app: "b" } } } } },
+    says: ["spec.selector: Invalid value", "field is immutable"],
+  },
+  {
+    name: "a StatefulSet's service stays",
+    at: "apps/v1 statefulsets",
+    object: workload({ serviceName: "a" }),
+    patch: { spec: { serviceName: "b" } },
+    says: ["spec: Forbidden: updates to statefulset spec for fields other than"],
+  },
+  {
+    name: "a pod's command stays",
+    at: "pods",
+    object: idlePod(),
+    patch: { spec: { containers: [{ name: "c", image: "x", command: ["y"] }] } },
+    says: [podText],
+  },
+  { name: "a pod's node selector stays", at: "pods", object: idlePod(), patch: { spec: { nodeSelector: { a: "b" } } }, says: [podText] },
+  {
+    name: "a pod's containers stay as many",
+    at: "pods",
+    object: idlePod(),
+    patch: {
+      spec: {
+        containers: [
+          { name: "c", image: "x" },
+          { name: "d", image: "x" },
+        ],
+      },
+    },
+    says: ["spec.containers: Forbidden: pod updates may not add or remove containers"],
+  },
+  {
+    name: "a pod's tolerations only grow",
+    at: "pods",
+    object: idlePod({ tolerations: [{ key: "a", operator: "Exists" }] }),
+    patch: { spec: { tolerations: [{ key: "b", operator: "Exists" }] } },
+    says: ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"],
+  },
+  {
+    name: "a ConfigMap that is immutable",
+    at: "configmaps",
+    object: { metadata: { name: "a" }, data: { k: "v" }, immutable: true } as Changed["object"],
+    patch: { data: { k: "w" } },
+    says: ["data: Forbidden: field is immutable when `immutable` is set"],
+  },
+  {
+    name: "immutable stays",
+    at: "configmaps",
+    object: { metadata: { name: "a" }, immutable: true } as Changed["object"],
+    patch: { immutable: null },
+    says: ["immutable: Forbidden: field is immutable when `immutable` is set"],
+  },
+  {
+    name: "a Secret's type stays",
+    at: "secrets",
+    object: { metadata: { name: "a" }, type: "example.com/x" } as Changed["object"],
+    patch: { type: "example.com/y" },
+    says: ["type: Invalid value", "field is immutable"],
+  },
+  {
+    name: "a claim's modes stay",
+    at: "persistentvolumeclaims",
+    object: {
+      metadata: { name: "c" },
+      spec: { storageClassName: "none", accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+    } as Changed["object"],
+    patch: { spec: { accessModes: ["ReadWriteMany"] } },
+    says: ["spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"],
+  },
+  {
+    name: "a revision's data stays",
+    at: "apps/v1 controllerrevisions",
+    object: { metadata: { name: "r" }, data: { a: 1 }, revision: 1 } as Changed["object"],
+    patch: { data: { a: 2 } },
+    says: ["data: Invalid value", "field is immutable"],
+  },
+  {
+    name: "a Job's completions stay",
+    at: "batch/v1 jobs",
+    object: {
+      metadata: { name: "j" },
+      spec: { suspend: true, completions: 2, template: template({ restartPolicy: "Never" }) },
+    } as Changed["object"],
+    patch: { spec: { completions: 3 } },
+    says: ["spec.completions: Invalid value: 3: field is immutable"],
+  },
+  {
+    name: "a name stays",
+    at: "configmaps",
+    object: { metadata: { name: "a" } },
+    patch: { metadata: { namespace: "other" } },
+    says: ["namespace"],
+  },
+];
+
+export const validationCases: readonly Case[] = [
+  ...refused.map(
+    ({ name, at, object, says, code = 422 }): Case => ({
+      name: `refused: ${name}`,
+      async run(b) {
+        const { status, body } = await b.post(pathOf(b, at), object);
+        expect([status, body.message]).toEqual([code, expect.stringContaining(says[0] as string)]);
+        for (const part of says) expect(body.message).toContain(part);
+        if (code === 422) expect(body.details.causes.length).toBeGreaterThan(0);
+      },
+    }),
+  ),
+  ...changed.map(
+    ({ name, at, object, patch, says }): Case => ({
+      name: `unchangeable: ${name}`,
+      async run(b) {
+        await b.must(b.post(pathOf(b, at), object));
+        const { status, body } = await b.patch(`${pathOf(b, at)}/${object.metadata.name}`, patch);
+        expect([status, body.message]).toEqual([expect.any(Number), expect.stringContaining(says[0] as string)]);
+        expect(status).toBeGreaterThanOrEqual(400);
+        for (const part of says) expect(body.message).toContain(part);
+      },
+    }),
+  ),
+  {
+    name: "causes name the field and the reason",
+    async run(b) {
+      const { body } = await b.post(b.in("apps/v1", "deployments"), workload({ replicas: -1 }));
+      expect([body.details.name, body.details.group, body.details.kind]).toEqual(["w", "apps", "Deployment"]);
+      expect(body.details.causes).toEqual([
+        { reason: "FieldValueInvalid", message: "Invalid value: -1: must be greater than or equal to 0", field: "spec.replicas" },
+      ]);
+    },
+  },
+  {
+    name: "a pod's image may change",
+    async run(b) {
+      await b.must(b.post(b.core("pods"), idlePod()));
+      const next = await b.must(b.patch(b.core("pods/p"), { spec: { containers: [{ name: "c", image: "y" }] } }, "strategic"));
+      expect(next.spec.containers[0].image).toBe("y");
+      await b.delete(b.core("pods/p"));
+    },
+  },
+  {
+    name: "a pod may get further tolerations",
+    async run(b) {
+      const made = await b.must(b.post(b.core("pods"), idlePod()));
+      const next = await b.patch(b.core("pods/p"), { spec: { tolerations: [...made.spec.tolerations, { key: "b", operator: "Exists" }] } });
+      expect(next.status).toBe(200);
+      await b.delete(b.core("pods/p"));
+    },
+  },
+];

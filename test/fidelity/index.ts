@@ -1,0 +1,27 @@
+/** Every fidelity case. */
+import type { Case } from "./bench.ts";
+import { applyCases } from "./cases/apply.ts";
+import { customCases } from "./cases/custom.ts";
+import { defaultCases } from "./cases/defaults.ts";
+import { deletionCases } from "./cases/deletion.ts";
+import { listCases } from "./cases/lists.ts";
+import { objectCases } from "./cases/objects.ts";
+import { patchCases } from "./cases/patches.ts";
+import { serverCases } from "./cases/server.ts";
+import { subresourceCases } from "./cases/subresources.ts";
+import { validationCases } from "./cases/validation.ts";
+import { watchCases } from "./cases/watches.ts";
+
+export const groups: Readonly<Record<string, readonly Case[]>> = {
+  objects: objectCases,
+  patches: patchCases,
+  apply: applyCases,
+  deletion: deletionCases,
+  lists: listCases,
+  watches: watchCases,
+  validation: validationCases,
+  defaults: defaultCases,
+  subresources: subresourceCases,
+  custom: customCases,
+  server: serverCases,
+};
