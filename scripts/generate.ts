@@ -6,8 +6,9 @@ import { chart } from "./generate/chart/index.ts";
 import { crds } from "./generate/crds.ts";
 import type { Generator } from "./generate/generator.ts";
 import { kustomize } from "./generate/kustomize.ts";
+import { reference } from "./generate/reference.ts";
 
-const generators: readonly Generator[] = [crds, kustomize, chart];
+const generators: readonly Generator[] = [crds, kustomize, chart, reference];
 
 const root = join(import.meta.dir, "..");
 const check = process.argv.includes("--check");

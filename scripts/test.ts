@@ -60,6 +60,7 @@ async function check(): Promise<Tally> {
     ["types", [bun, "node_modules/typescript-native/bin/tsc", "--noEmit"]],
     ["layers", [bun, "--bun", "x", "depcruise", "--config", ".dependency-cruiser.cjs", "src"]],
     ["generated files are fresh", [bun, "scripts/generate.ts", "--check"]],
+    ["links and changelog", [bun, "scripts/check-docs.ts"]],
   ];
   let tally = emptyTally;
   for (const [name, command] of checks) {

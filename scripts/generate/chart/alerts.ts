@@ -1,5 +1,6 @@
 /** Alerts: what is watched, and what to do. The PrometheusRule and the runbooks of the reference are made from this. */
 import { metrics } from "../../../src/engine/metrics-names.ts";
+import { canBeAsked } from "../emitted.ts";
 
 export interface Alert {
   readonly name: string;
@@ -16,7 +17,7 @@ const m = metrics;
 const manager = 'job="kruise-metrics"';
 const ratio = (bad: string, all: string) => `${bad} / (${all} > 0)`;
 
-export const alerts: readonly Alert[] = [
+const all: readonly Alert[] = [
   {
     name: "KruiseManagerDown",
     expr: `absent(up{${manager}} == 1)`,
@@ -167,3 +168,6 @@ export const alerts: readonly Alert[] = [
     ],
   },
 ];
+
+/** Those whose metrics are counted. */
+export const alerts: readonly Alert[] = all.filter(({ expr }) => canBeAsked(expr));

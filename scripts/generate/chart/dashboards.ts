@@ -1,5 +1,6 @@
 /** Grafana dashboards: few panels, each answering one question. */
 import { metrics as m } from "../../../src/engine/metrics-names.ts";
+import { canBeAsked } from "../emitted.ts";
 
 interface Panel {
   readonly title: string;
@@ -75,7 +76,8 @@ export function dashboards(): Record<string, string> {
   };
 }
 
-function dashboard(uid: string, title: string, panels: readonly Panel[]): string {
+function dashboard(uid: string, title: string, wanted: readonly Panel[]): string {
+  const panels = wanted.filter(({ queries }) => queries.every(([expr]) => canBeAsked(expr)));
   const datasource = { type: "prometheus", uid: `$${"{datasource}"}` };
   const board = {
     uid,

@@ -1,0 +1,19 @@
+/** Markdown: every link that leads into the repository leads somewhere; the changelog has its form; nothing names a place outside. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { changelogProblems } from "./lib/changelog.ts";
+import { brokenLinks } from "./lib/links.ts";
+
+const root = join(import.meta.dir, "..");
+const tracked = Bun.spawnSync(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], { cwd: root });
+const files = tracked.stdout.toString().split("\n").filter(Boolean);
+const problems = [
+  ...brokenLinks(
+    root,
+    files.filter((file) => !file.startsWith("scripts/airgap/")),
+  ),
+  ...changelogProblems(readFileSync(join(root, "CHANGELOG.md"), "utf8")).map((problem) => `CHANGELOG.md: ${problem}`),
+];
+for (const problem of problems) console.error(problem);
+if (problems.length > 0) process.exit(1);
+console.log(`${files.length} Markdown files, every link leads somewhere`);
