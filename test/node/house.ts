@@ -34,7 +34,9 @@ async function start(): Promise<House> {
   atEnd(() => rig.stop());
   await rig.install();
   const node = rig.nodes[0]!;
-  const manager = await rig.startManager({ flags: ["--v=1", "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true", "--nodeimage-creation-delay=1s"] });
+  const manager = await rig.startManager({
+    flags: ["--v=1", "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true", "--nodeimage-creation-delay=1s"],
+  });
   // As in the manifest.
   const env = { BUN_JSC_useJIT: "0" };
   const daemon = await rig.startDaemon(node, { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`], env });
