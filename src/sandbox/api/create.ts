@@ -63,7 +63,7 @@ const standardFinalizers: ReadonlySet<string> = new Set(["orphan", "foregroundDe
 
 /** Kubernetes' own kinds want finalizers to say whose they are. */
 export function finalizerErrors(call: Call, object: Stored): readonly FieldError[] {
-  if (call.resource.custom !== undefined) return [];
+  if (call.resource.custom !== undefined || call.resource.kind.group === "apiextensions.k8s.io") return [];
   const errors = new FieldErrors();
   for (const finalizer of object.metadata.finalizers ?? [])
     if (!finalizer.includes("/") && !standardFinalizers.has(finalizer))
