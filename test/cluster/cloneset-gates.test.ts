@@ -388,4 +388,29 @@ describe("single gates", () => {
     const after = shop.pods[0]!;
     expect([after.metadata.uid, after.metadata.annotations?.["app-config"], restartsOf(after)]).toEqual([uid, "v2", 0]);
   });
+
+  test("platform 5, 17: without PodWebhook no entry for pods is left, and pods come as they are; without its gate no ImagePullJob", async () => {
+    await restartWith("PodWebhook=false");
+    const paths = async () => {
+      const configurations = await Promise.all(
+        webhooks.map((path) => rig.admin.must<{ webhooks: { clientConfig: { url: string } }[] }>("GET", path)),
+      );
+      return configurations.flatMap((configuration) =>
+        configuration.webhooks.map(({ clientConfig }) => new URL(clientConfig.url).pathname),
+      );
+    };
+    await waitFor("the entries to go", async () => !(await paths()).some((path) => path === "/mutate-pod" || path === "/validate-pod"));
+    expect(await paths()).toContain("/mutate-apps-kruise-io-cloneset");
+    const shop = await openShop(rig);
+    expect(shop.pods[0]!.spec.readinessGates).toEqual([{ conditionType: "InPlaceUpdateReady" }]);
+    const job = {
+      apiVersion: "apps.kruise.io/v1beta1",
+      kind: "ImagePullJob",
+      metadata: { name: "pull" },
+      spec: { image: "app:v1", completionPolicy: { type: "Always" } },
+    };
+    const path = `/apis/apps.kruise.io/v1beta1/namespaces/${shop.namespace}/imagepulljobs`;
+    const answer = await rig.admin.request<{ message: string }>("POST", path, job);
+    expect([answer.status, answer.body.message]).toEqual([403, expect.stringContaining("ImagePullJobGate")]);
+  });
 });
