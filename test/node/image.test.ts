@@ -12,6 +12,7 @@ import { image as imageName } from "../../scripts/generate/workloads.ts";
 import { blobPath, imageFacts, layerFiles } from "../../scripts/image/layout.ts";
 import { chartDir, helm, render, type Values } from "../lib/helm.ts";
 import { architecture, type ProductImage, productImage } from "../lib/product-image.ts";
+import { writeKubeconfig } from "../rig/client.ts";
 import { ensurePackages } from "../rig/debian.ts";
 import { type ObjectLike, type Rig, startRig, waitFor } from "../rig/index.ts";
 import { freePort, must, run } from "../rig/process.ts";
@@ -342,12 +343,15 @@ test.skipIf(architecture !== "amd64")(
     for (const layer of other?.manifest.layers ?? []) await must(["tar", "-xzf", blobPath(product.layout, layer.digest), "-C", files]);
     const emulated = ["qemu-aarch64-static", "-L", files, join(files, "kruise")];
     expect(JSON.parse(await must([...emulated, "version", "-o", "json"], { timeoutMs }))).toMatchObject({ platform: "linux/arm64" });
+    const server = `https://127.0.0.1:${await freePort()}`;
+    const kubeconfig = writeKubeconfig(join(files, "kubeconfig"), { url: server, caPem: rig.plane.caPem }, { token: "none" });
     const manager = await run([...emulated, "--mode=manager", "--record-path=memory", `--protection-log-path=${files}/log`], {
       timeoutMs,
-      env: { KUBECONFIG: "/nonexistent", HOME: files },
+      env: { KUBECONFIG: kubeconfig, HOME: files },
     });
     expect(manager.code).toBe(1);
-    expect(manager.stdout + manager.stderr).toContain("/nonexistent");
+    expect(manager.stdout + manager.stderr).toContain(`the API server at ${server} cannot be asked what it serves`);
+    rmSync(files, { recursive: true });
   },
   startTimeoutMs,
 );

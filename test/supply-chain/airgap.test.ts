@@ -33,6 +33,7 @@ beforeAll(async () => {
   );
   bundle = join(release.dir, `kruise-bundle-${packageJson.version}`);
   await must(["tar", "-xf", `${join(root, out, `kruise-bundle-${packageJson.version}`)}.tar`, "-C", release.dir]);
+  await must(["rm", "-rf", join(root, out)]);
 }, startTimeoutMs);
 
 test("it holds everything", () => {
