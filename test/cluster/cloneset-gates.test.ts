@@ -389,7 +389,7 @@ describe("single gates", () => {
     expect([after.metadata.uid, after.metadata.annotations?.["app-config"], restartsOf(after)]).toEqual([uid, "v2", 0]);
   });
 
-  test("platform 5, 17: without PodWebhook no entry for pods is left, and pods come as they are; without its gate no ImagePullJob", async () => {
+  test("platform 5, 17, in-place 31: without PodWebhook no entry for pods is left, and pods come without a gate; without its gate no ImagePullJob", async () => {
     await restartWith("PodWebhook=false");
     const paths = async () => {
       const configurations = await Promise.all(
@@ -401,8 +401,19 @@ describe("single gates", () => {
     };
     await waitFor("the entries to go", async () => !(await paths()).some((path) => path === "/mutate-pod" || path === "/validate-pod"));
     expect(await paths()).toContain("/mutate-apps-kruise-io-cloneset");
-    const shop = await openShop(rig);
-    expect(shop.pods[0]!.spec.readinessGates).toEqual([{ conditionType: "InPlaceUpdateReady" }]);
+    const inPlaceUpdate = { labelsHandler: { block: "true" }, markPodNotReady: true };
+    const shop = await openShop(rig, { rolling, labels: { block: "true" }, spec: { lifecycle: { inPlaceUpdate } } });
+    const { name } = shop.pods[0]!.metadata;
+    expect(shop.pod(name).spec.readinessGates).toEqual([{ conditionType: "InPlaceUpdateReady" }]);
+    // Nobody would look at the condition: the states change without it.
+    await shop.setImage("app:v2");
+    await shop.until("PreparingUpdate", () => lifecycleOf(shop.pod(name)) === "PreparingUpdate");
+    await shop.labelPod(name, { block: "no" });
+    await shop.until("Updated", () => lifecycleOf(shop.pod(name)) === "Updated");
+    await shop.labelPod(name, { block: "true" });
+    await shop.settled();
+    expect(shop.historyOf(name).some((pod) => conditionOf(pod, "KruisePodReady") !== undefined)).toBe(false);
+    expect(shop.condition("FailedUpdate")).toBeUndefined();
     const job = {
       apiVersion: "apps.kruise.io/v1beta1",
       kind: "ImagePullJob",
