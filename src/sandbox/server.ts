@@ -64,9 +64,15 @@ function answerOf({ status, headers, body }: ApiAnswer): Response {
   return new Response(typeof body === "string" ? body : streamOf(body), { status, headers: { ...headers } });
 }
 
+/** Bun sends the header with the first bytes only, and clients wait for it before they believe in their watch: a space means nothing in JSON. */
+const headerNow = new TextEncoder().encode(" ");
+
 function streamOf(body: AsyncIterable<Uint8Array>): ReadableStream {
   const chunks = body[Symbol.asyncIterator]();
   return new ReadableStream({
+    start(controller) {
+      controller.enqueue(headerNow);
+    },
     async pull(controller) {
       const next = await chunks.next();
       if (next.done === true) controller.close();

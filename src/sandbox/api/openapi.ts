@@ -137,15 +137,13 @@ function printed(schema: Schema, schemas: Record<string, Fields>): Fields {
       return { type: "object", additionalProperties: printed(schema.items as Schema, schemas), ...extensions };
     case "list":
       return { type: "array", items: printed(schema.items as Schema, schemas), ...extensions };
-    case "integer":
-      return { type: "integer", format: schema.long === true ? "int64" : "int32", ...extensions };
     case "intOrString":
-      return { oneOf: [{ type: "integer" }, { type: "string" }], format: "int-or-string", ...extensions };
     case "quantity":
-      return { oneOf: [{ type: "string" }, { type: "number" }], ...extensions };
     case "time":
     case "microTime":
-      return { type: "string", format: "date-time", ...extensions };
+      return { ...named(schema.type, schemas), ...extensions };
+    case "integer":
+      return { type: "integer", format: schema.long === true ? "int64" : "int32", ...extensions };
     case "bytes":
       return { type: "string", format: "byte", ...extensions };
     case "any":
@@ -153,4 +151,21 @@ function printed(schema: Schema, schemas: Record<string, Fields>): Fields {
     default:
       return { type: schema.type, ...extensions };
   }
+}
+
+/** Scalars that have a name of their own. */
+const scalars = {
+  intOrString: {
+    name: "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+    schema: { oneOf: [{ type: "integer" }, { type: "string" }], format: "int-or-string" },
+  },
+  quantity: { name: "io.k8s.apimachinery.pkg.api.resource.Quantity", schema: { oneOf: [{ type: "string" }, { type: "number" }] } },
+  time: { name: "io.k8s.apimachinery.pkg.apis.meta.v1.Time", schema: { type: "string", format: "date-time" } },
+  microTime: { name: "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", schema: { type: "string", format: "date-time" } },
+} as const;
+
+function named(type: keyof typeof scalars, schemas: Record<string, Fields>): Fields {
+  const { name, schema } = scalars[type];
+  schemas[name] = schema;
+  return { allOf: [{ $ref: `#/components/schemas/${name}` }] };
 }

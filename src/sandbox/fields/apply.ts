@@ -27,7 +27,8 @@ export function applyConfig(call: Call, live: Stored | undefined, config: Stored
   const changes = compare(schema, live, result);
   const touched = union(changes.added, changes.modified);
   const conflicts = live === undefined ? [] : others.flatMap((other) => conflictsWith(other, touched));
-  if (conflicts.length > 0 && !force) throw conflictRefusal(conflicts);
+  const unsettled = force || live === undefined ? [] : withoutLastApplied(call, live, conflicts);
+  if (unsettled.length > 0) throw conflictRefusal(unsettled);
   const kept = others.map((other) => ({
     ...other,
     set: difference(difference(other.set, conflicts.length > 0 ? touched : noFields), changes.removed),
@@ -53,6 +54,24 @@ function droppable(before: FieldSet, claimed: FieldSet): FieldSet {
     ),
   });
   return walk(before, claimed);
+}
+
+const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+
+/** What kubectl applied client-side, and nobody has changed since, is its own: so one moves from one way to the other. */
+function withoutLastApplied(call: Call, live: Stored, conflicts: readonly Conflict[]): readonly Conflict[] {
+  const text = live.metadata.annotations?.[lastAppliedAnnotation];
+  if (conflicts.length === 0 || call.fieldManager !== "kubectl" || text === undefined) return conflicts;
+  let applied: unknown;
+  try {
+    applied = JSON.parse(text);
+  } catch {
+    return conflicts;
+  }
+  const { schema } = call.version;
+  const { added, modified, removed } = compare(schema, applied, live);
+  const own = new Set(pathsOf(difference(setOf(schema, applied), union(union(added, modified), removed))));
+  return conflicts.filter(({ path }) => !own.has(path));
 }
 
 interface Conflict {

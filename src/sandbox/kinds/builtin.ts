@@ -2,9 +2,11 @@
 import { type Kind, resourceName } from "../../kube/kind.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import { builtinType } from "../schema/builtin.ts";
+import { autoscalerFromV1, autoscalerToV1 } from "./autoscaler-shapes.ts";
 import { builtinColumns } from "./builtin-columns.ts";
+import type { Columns } from "./columns.ts";
 import { eventFromCore, eventToCore } from "./event-shapes.ts";
-import { allVerbs, type Resource, type Rules } from "./resource.ts";
+import { allVerbs, type Resource, type Rules, type Version } from "./resource.ts";
 import { coreRules } from "./rules/core.ts";
 import { definitionRules } from "./rules/definitions.ts";
 import { podRules } from "./rules/pods.ts";
@@ -120,11 +122,18 @@ function resourceOf(group: string, version: string, types: string, parts: readon
         ...(flags.includes("R") ? { scale: builtinScale } : {}),
         ...(isNewEvent ? { fromStorage: eventFromCore, toStorage: eventToCore } : {}),
       },
+      ...(id === "horizontalpodautoscalers.autoscaling" ? [autoscalerV1(builtinColumns(id))] : []),
     ],
     subresources: subresources === "" ? [] : subresources.split(","),
     verbs: plural === "namespaces" ? allVerbs.filter((verb) => verb !== "deletecollection") : allVerbs,
     rules: ruleSets[id] ?? {},
   };
+}
+
+/** Kubectl still makes them in their first version. */
+function autoscalerV1(columns: Columns): Version {
+  const schema = builtinType("autoscaling.v1.HorizontalPodAutoscaler");
+  return { name: "v1", schema, columns, status: true, fromStorage: autoscalerToV1, toStorage: autoscalerFromV1 };
 }
 
 const builtinScale = { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas", labelSelectorPath: ".spec.selector" };

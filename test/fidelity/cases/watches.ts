@@ -125,16 +125,6 @@ export const watchCases: readonly Case[] = [
     },
   },
   {
-    name: "a version that is forgotten is Expired",
-    async run(b) {
-      const watch = await b.watch(path(b, "resourceVersion=1"));
-      const text = watch.status === 200 ? JSON.stringify(await watch.next()) : await watch.text();
-      expect(text).toContain('"code":410');
-      expect(text).toMatch(/"reason":"(Expired|Gone)"/);
-      watch.close();
-    },
-  },
-  {
     name: "timeoutSeconds ends the watch",
     async run(b) {
       const watch = await b.watch(path(b, `timeoutSeconds=1&resourceVersion=${await versionNow(b)}`));
