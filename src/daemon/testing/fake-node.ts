@@ -320,7 +320,7 @@ function metadataValue(object: KubeObject, path: string | undefined): string {
 }
 
 /** Waits for what real time has to bring. @throws Error naming `what` */
-export async function until<T>(what: string, look: () => T, withinMs = 10_000): Promise<Exclude<T, false | undefined | null>> {
+export async function until<T>(what: string, look: () => T, withinMs = 25_000): Promise<Exclude<T, false | undefined | null>> {
   const endMs = performance.now() + withinMs;
   for (;;) {
     const value = look();
