@@ -65,12 +65,13 @@ export class Bench {
     readonly namespace: string,
   ) {}
 
-  /** Makes the namespace, and waits until pods can be made in it. */
+  /** Makes the namespace, and waits until it has what every namespace gets. */
   static async create(server: Server): Promise<Bench> {
     const bench = new Bench(server, "");
     const made = await bench.post("/api/v1/namespaces", { metadata: { generateName: "fidelity-" } });
     const inside = new Bench(server, made.body.metadata.name);
-    await inside.eventually(async () => (await inside.get(inside.core("serviceaccounts/default"))).status === 200);
+    for (const path of ["serviceaccounts/default", "configmaps/kube-root-ca.crt"])
+      await inside.eventually(async () => (await inside.get(inside.core(path))).status === 200);
     return inside;
   }
 
