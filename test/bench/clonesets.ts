@@ -15,8 +15,14 @@ export interface CloneSetLike extends ObjectLike {
   };
 }
 
-export const pathOf = (namespace: string, name = "") =>
-  `/apis/apps.kruise.io/v1alpha1/namespaces/${namespace}/clonesets${name === "" ? "" : `/${name}`}`;
+/** As users write them. */
+export const pathOf = (namespace: string, name = "") => pathAt("v1alpha1", namespace, name);
+
+/** As they are stored: looking at them asks nobody to convert. */
+export const storedPathOf = (namespace: string, name = "") => pathAt("v1beta1", namespace, name);
+
+const pathAt = (version: string, namespace: string, name: string) =>
+  `/apis/apps.kruise.io/${version}/namespaces/${namespace}/clonesets${name === "" ? "" : `/${name}`}`;
 
 /** @param type "InPlaceIfPossible" or "ReCreate" */
 export function cloneSet(name: string, replicas: number, type = "InPlaceIfPossible", maxUnavailable = "100%"): object {
@@ -56,7 +62,7 @@ export async function waitUntilThere(rig: Rig, namespace: string, name: string, 
   await waitFor(
     `CloneSet ${name} to be there`,
     async () => {
-      const seen = await rig.admin.get<CloneSetLike>(pathOf(namespace, name));
+      const seen = await rig.admin.get<CloneSetLike>(storedPathOf(namespace, name));
       return seen !== undefined && isThere(seen);
     },
     { timeoutMs, intervalMs: 200 },
@@ -68,7 +74,7 @@ export async function waitUntilAllThere(rig: Rig, namespace: string, count: numb
   await waitFor(
     `${count} CloneSets to be there`,
     async () => {
-      const all = await rig.admin.list<CloneSetLike>(pathOf(namespace));
+      const all = await rig.admin.list<CloneSetLike>(storedPathOf(namespace));
       return all.length === count && all.every(isThere);
     },
     { timeoutMs, intervalMs: 1_000 },

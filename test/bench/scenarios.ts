@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { waitFor } from "../rig/index.ts";
 import { admissionScenarios } from "./admission.ts";
 import { type Bench, requestFigures } from "./bench.ts";
-import { type CloneSetLike, cloneSet, eachOf, imagePatch, pathOf, waitUntilAllThere, waitUntilThere } from "./clonesets.ts";
+import { type CloneSetLike, cloneSet, eachOf, imagePatch, pathOf, storedPathOf, waitUntilAllThere, waitUntilThere } from "./clonesets.ts";
 import { cpuSeconds, load, memoryMiB } from "./processes.ts";
 import { sidecarSetScenarios } from "./sidecarset.ts";
 
@@ -126,7 +126,7 @@ async function created({ rig }: Bench, name: string): Promise<boolean> {
 }
 
 async function isReconciled({ rig }: Bench, name: string): Promise<boolean> {
-  const seen = await rig.admin.get<CloneSetLike>(pathOf(namespace, name));
+  const seen = await rig.admin.get<CloneSetLike>(storedPathOf(namespace, name));
   return seen?.status?.observedGeneration === seen?.metadata.generation && seen?.status?.replicas === seen?.spec.replicas;
 }
 
@@ -199,7 +199,7 @@ async function restart(bench: Bench, withRecord: boolean): Promise<void> {
   const loadBefore = load();
   const startedMs = performance.now();
   const { process } = await bench.startManager(false);
-  const { spec } = (await rig.admin.get<CloneSetLike>(pathOf(namespace, name))) as CloneSetLike;
+  const { spec } = (await rig.admin.get<CloneSetLike>(storedPathOf(namespace, name))) as CloneSetLike;
   const scaled = async () => {
     const answer = await rig.admin.request("PATCH", pathOf(namespace, name), { spec: { replicas: spec.replicas + 1 } }, "merge");
     return answer.status === 200;

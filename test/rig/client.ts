@@ -49,6 +49,10 @@ const requestTimeoutMs = 60_000;
 const throttledTriesMax = 20;
 const throttledPauseMs = 250;
 
+/** 429, or a definition that changes: its old storage answers what is under way with "apiserver is shutting down". */
+const asksToComeBack = ({ status, body }: Answer<unknown>): boolean =>
+  status === 429 || (status === 503 && statusMessage(body).includes("shutting down"));
+
 export class ApiClient {
   constructor(
     readonly url: string,
@@ -96,7 +100,7 @@ export class ApiClient {
   private async patiently<T>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
     for (let tries = 1; ; tries += 1) {
       const answer = await this.request<T>(method, path, body, contentType);
-      if (answer.status !== 429 || tries === throttledTriesMax) return answer;
+      if (!asksToComeBack(answer) || tries === throttledTriesMax) return answer;
       await Bun.sleep(throttledPauseMs);
     }
   }

@@ -49,14 +49,30 @@ export function normalised(schema: Schema, value: unknown): unknown {
 
 function normalisedObject(schema: Schema, object: Fields): Fields {
   let changes: Record<string, unknown> | undefined;
-  for (const [name, field] of schema.properties ?? []) {
-    const before = object[name];
-    const after = normalisedField(field, before);
-    if (after === before) continue;
+  const put = (name: string, value: unknown) => {
     changes ??= {};
-    changes[name] = after;
+    changes[name] = value;
+  };
+  for (const name of Object.keys(object)) {
+    const field = schema.properties?.get(name);
+    if (field === undefined || object[name] === undefined) continue;
+    const after = normalisedField(field, object[name]);
+    if (after !== object[name]) put(name, after);
   }
+  for (const [name, field] of alwaysWritten(schema)) if (object[name] === undefined) put(name, normalisedField(field, undefined));
   return changes === undefined ? object : withFields(object, changes);
+}
+
+const written = new WeakMap<Schema, readonly (readonly [string, Schema])[]>();
+
+/** The few fields of a type that are there whatever was said. */
+function alwaysWritten(schema: Schema): readonly (readonly [string, Schema])[] {
+  let fields = written.get(schema);
+  if (fields === undefined) {
+    fields = [...(schema.properties ?? [])].filter(([, field]) => normalisedField(field, undefined) !== undefined);
+    written.set(schema, fields);
+  }
+  return fields;
 }
 
 function normalisedField(field: Schema, value: unknown): unknown {
