@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { missingFor } from "./lib/requirements.ts";
-import { addTally, emptyTally, type Tally, tallyOf } from "./lib/tally.ts";
+import { addTally, emptyTally, failuresIn, type Tally, tallyOf } from "./lib/tally.ts";
 
 const partNames = ["check", "unit", "sim", "cluster", "node", "bench"] as const;
 type PartName = (typeof partNames)[number];
@@ -22,6 +22,8 @@ if (unknown.length > 0) {
 }
 const chosen = asked.length > 0 ? (asked as PartName[]) : partNames;
 
+/** Said again before the last line: the log of a whole run is long. */
+const failures: string[] = [];
 let total = emptyTally;
 for (const part of chosen) {
   console.log(`\n=== ${part}`);
@@ -30,6 +32,7 @@ for (const part of chosen) {
   total = addTally(total, tally);
   console.log(`=== ${part}: ${describe(tally)} in ${Math.round((performance.now() - startedMs) / 1000)} s`);
 }
+if (failures.length > 0) console.log(`\n=== what failed\n${failures.join("\n\n")}`);
 console.log(`\n${describe(total)}`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);
 
@@ -66,6 +69,7 @@ async function check(): Promise<Tally> {
   for (const [name, command] of checks) {
     const code = await Bun.spawn(command, { stdout: "inherit", stderr: "inherit" }).exited;
     console.log(`${code === 0 ? "pass" : "FAIL"}  ${name}`);
+    if (code !== 0) failures.push(`check: ${name}`);
     tally = addTally(tally, { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 });
   }
   return tally;
@@ -84,7 +88,10 @@ async function tests(paths: readonly string[], options: { timeoutMs: number; env
     process.stderr.write(chunk);
     text += chunk;
   }
-  return tallyOf(text, await child.exited);
+  const code = await child.exited;
+  const failed = failuresIn(text);
+  if (code !== 0) failures.push(`in ${present.join(" ")}:`, ...(failed.length > 0 ? failed : [`exit code ${code}\n${text.slice(-2_000)}`]));
+  return tallyOf(text, code);
 }
 
 /** Against the binary that ships. One control plane a file: what one leaves behind or breaks is no other's business. */
@@ -92,14 +99,17 @@ async function onRealParts(part: "cluster" | "node"): Promise<Tally> {
   const missing = missingFor(part);
   if (missing !== undefined) {
     if (inCi) {
-      console.error(`the ${part} tests cannot run here: ${missing}`);
+      failures.push(`the ${part} tests cannot run here: ${missing}`);
       return { passed: 0, failed: 1, skipped: 0 };
     }
     console.log(`skipped: ${missing}`);
     return { passed: 0, failed: 0, skipped: 1 };
   }
   const built = await Bun.spawn([bun, "scripts/build.ts"], { stdout: "inherit", stderr: "inherit" }).exited;
-  if (built !== 0) return { passed: 0, failed: 1, skipped: 0 };
+  if (built !== 0) {
+    failures.push(`${part}: the binary could not be built`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
   const files = [...new Bun.Glob("*.test.ts").scanSync(`./test/${part}`)].sort().map((name) => `./test/${part}/${name}`);
   files.unshift(part === "cluster" ? "./test/rig/rig.test.ts" : "./test/rig/node.test.ts");
   // Its tests share one release, which takes a while to make.

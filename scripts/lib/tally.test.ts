@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { addTally, tallyOf } from "./tally.ts";
+import { addTally, failuresIn, tallyOf } from "./tally.ts";
 
 test.each([
   ["\n 12 pass\n 0 fail\n 30 expect() calls\n", 0, { passed: 12, failed: 0, skipped: 0 }, "green"],
@@ -16,4 +16,20 @@ test("tallies add up", () => {
     failed: 22,
     skipped: 33,
   });
+});
+
+test("failures are told with their errors, each once", () => {
+  const output = `(pass) a > one [1.00ms]
+error: expected 3
+      at x.test.ts:5
+(fail) a > two [2.00ms]
+(pass) a > three
+(fail) a > four
+
+2 tests failed:
+(fail) a > two [2.00ms]
+(fail) a > four
+`;
+  expect(failuresIn(output)).toEqual(["error: expected 3\n      at x.test.ts:5\n(fail) a > two [2.00ms]", "(fail) a > four"]);
+  expect(failuresIn("(pass) all")).toEqual([]);
 });
