@@ -1,5 +1,5 @@
 /** What flags, variables and the server's version decide for every feature. Read-only after start. */
-import type { Gates } from "./gates.ts";
+import { type Gates, gatesWith } from "./gates.ts";
 
 export interface Settings {
   readonly gates: Gates;
@@ -18,4 +18,21 @@ export interface Settings {
   readonly resizeSubresource: boolean;
   /** Whether the server serves this kind ("clonesets.apps.kruise.io"). */
   serves(resource: string): boolean;
+}
+
+/** What the manager runs with when nothing is said, on a server that serves everything. */
+export function defaultSettings(chosen: Partial<Settings> = {}): Settings {
+  return {
+    gates: gatesWith(),
+    installNamespace: "kruise-system",
+    daemonConfigNamespace: "kruise-daemon-config",
+    expectationTimeoutMs: 300_000,
+    allowPrivileged: true,
+    cloneSetExcludePreparingDelete: false,
+    alwaysPullTtlSeconds: 300,
+    nodeImageCreationDelayMs: 30_000,
+    resizeSubresource: true,
+    serves: () => true,
+    ...chosen,
+  };
 }

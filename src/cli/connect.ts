@@ -1,6 +1,6 @@
 /** A command's way to the cluster: the user's own credentials, and a cache of just what the command reads. */
-import { type Gates, parseGates } from "../api/gates.ts";
-import type { Settings } from "../api/settings.ts";
+import { parseGates } from "../api/gates.ts";
+import { defaultSettings } from "../api/settings.ts";
 import type { Context } from "../engine/controller.ts";
 import { silentLogger } from "../env/log.ts";
 import { systemEnv } from "../env/system.ts";
@@ -46,7 +46,12 @@ export async function connect(flags: FlagValues<typeof commonFlags>): Promise<Co
   const kube = createKube(env, found.credentials, { userAgent: `kubectl-kruise/${versionInfo.version}`, namespace });
   const [discovery, server] = await Promise.all([discover(kube.client), serverInfo(kube.client)]);
   if (!discovery.ok) return { ok: false, message: `cannot reach ${kube.transport.server}: ${failureText(discovery)}` };
-  const settings = settingsFor(gates.gates, discovery.object, server.ok && atLeast(server.object.version, 1, 32));
+  // Flags of the manager that matter for an answer are not visible from outside.
+  const settings = defaultSettings({
+    gates: gates.gates,
+    resizeSubresource: server.ok && atLeast(server.object.version, 1, 32),
+    serves: (resource) => discovery.object.serves(resource),
+  });
   return {
     ok: true,
     connected: {
@@ -63,21 +68,5 @@ export async function connect(flags: FlagValues<typeof commonFlags>): Promise<Co
       },
       close: () => ending.abort(),
     },
-  };
-}
-
-/** The manager's defaults: flags of the manager that matter for an answer are not visible from outside. */
-function settingsFor(gates: Gates, discovery: Discovery, resizeSubresource: boolean): Settings {
-  return {
-    gates,
-    installNamespace: "kruise-system",
-    daemonConfigNamespace: "kruise-daemon-config",
-    expectationTimeoutMs: 300_000,
-    allowPrivileged: true,
-    cloneSetExcludePreparingDelete: false,
-    alwaysPullTtlSeconds: 300,
-    nodeImageCreationDelayMs: 30_000,
-    resizeSubresource,
-    serves: (resource) => discovery.serves(resource),
   };
 }

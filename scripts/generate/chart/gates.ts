@@ -1,6 +1,6 @@
 /** Which gates something needs, found by asking it; and the same resolution of `featureGates` that the binaries make, as a Helm template. */
 import { type GateName, gateFacts, gateNames } from "../../../src/api/gates.ts";
-import type { Settings } from "../../../src/api/settings.ts";
+import { defaultSettings, type Settings } from "../../../src/api/settings.ts";
 
 /**
  * The gates without each of which `active` answers no, everything else being on. What needs "one of two" gates is taken as needing none:
@@ -12,20 +12,7 @@ export function gatesNeeded(active: (settings: Settings) => boolean): GateName[]
   return gateNames.filter((gate) => !active(withAllBut(gate)));
 }
 
-export function settingsWith(enabled: (gate: GateName) => boolean): Settings {
-  return {
-    gates: { enabled },
-    installNamespace: "kruise-system",
-    daemonConfigNamespace: "kruise-daemon-config",
-    expectationTimeoutMs: 300_000,
-    allowPrivileged: true,
-    cloneSetExcludePreparingDelete: false,
-    alwaysPullTtlSeconds: 300,
-    nodeImageCreationDelayMs: 30_000,
-    resizeSubresource: true,
-    serves: () => true,
-  };
-}
+const settingsWith = (enabled: (gate: GateName) => boolean) => defaultSettings({ gates: { enabled } });
 
 export const gateCondition = (gate: GateName) => `eq (include "kruise.gate" (list . "${gate}")) "true"`;
 

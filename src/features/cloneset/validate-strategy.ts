@@ -1,16 +1,13 @@
 /** The rules of updateStrategy. v1alpha1 has its fields one level up, and one word for type and policy. */
 
 import { intOrPercentProblem, scaledCount } from "../../kube/int-or-percent.ts";
-import { type Fields, fieldsOf, isAbsent, isFields, itemsOf, textOf } from "../../kube/json.ts";
-import { isEmptySelector } from "../../kube/selector.ts";
-import type { LabelSelector } from "../../kube/types.ts";
+import { type Fields, fieldsOf, isAbsent, isFields, textOf } from "../../kube/json.ts";
 import type { FieldErrors } from "../../kube/validate/field-error.ts";
-import { validateLabelSelector } from "../../kube/validate/label-selector.ts";
+import { checkPriority, checkScatter } from "../../workload/order/validate.ts";
 import type { CloneSetVersion } from "./defaults.ts";
 
 const policies = ["ReCreate", "InPlaceIfPossible", "InPlaceOnly"];
 const typesV1Beta1 = ["RollingUpdate", "OnDelete"];
-const weightMax = 100;
 
 export interface StrategyView {
   /** Where the fields of the rolling update stand; undefined when there are none. */
@@ -38,7 +35,7 @@ export function checkUpdateStrategy(errors: FieldErrors, spec: Fields, version: 
     checkPreDownload(errors, fieldsOf(rolling["inPlaceUpdateStrategy"]), `${path}.inPlaceUpdateStrategy`);
   }
   checkBudgets(errors, rolling, path, policy, Number.isSafeInteger(spec["replicas"]) ? (spec["replicas"] as number) : 1);
-  checkPriority(errors, fieldsOf(rolling["priorityStrategy"]), `${path}.priorityStrategy`);
+  checkPriority(errors, rolling["priorityStrategy"], `${path}.priorityStrategy`);
   checkScatter(errors, rolling["scatterStrategy"], `${path}.scatterStrategy`);
 }
 
@@ -81,31 +78,5 @@ function checkPreDownload(errors: FieldErrors, strategy: Fields, path: string): 
   for (const field of ["imagePreDownloadTimeoutSeconds", "imagePreDownloadMinUpdatedReadyPods"]) {
     const value = strategy[field];
     if (typeof value === "number" && value < 0) errors.invalid(`${path}.${field}`, value, "must be greater than or equal to 0");
-  }
-}
-
-function checkPriority(errors: FieldErrors, priority: Fields, path: string): void {
-  const weights = itemsOf(priority["weightPriority"]).map(fieldsOf);
-  const orders = itemsOf(priority["orderPriority"]).map(fieldsOf);
-  if (weights.length > 0 && orders.length > 0) errors.required(path, "weightPriority and orderPriority cannot be used together");
-  for (const { weight, matchSelector } of weights) {
-    if (typeof weight !== "number" || weight < 0 || weight > weightMax) {
-      errors.required(path, `weight must be a number in the range 0-${weightMax}`);
-    } else if (isEmptySelector(fieldsOf(matchSelector) as LabelSelector)) errors.required(path, "matchSelector cannot be empty");
-    else if (validateLabelSelector(matchSelector, path).length > 0) errors.required(path, "matchSelector is not a valid selector");
-  }
-  for (const { orderedKey } of orders) if (textOf(orderedKey) === "") errors.required(path, "orderedKey cannot be empty");
-}
-
-function checkScatter(errors: FieldErrors, terms: unknown, path: string): void {
-  const seen = new Set<string>();
-  for (const { key, value } of itemsOf(terms).map(fieldsOf)) {
-    if (textOf(key) === "") {
-      errors.required(path, "key cannot be empty");
-      continue;
-    }
-    const term = JSON.stringify([textOf(key), textOf(value)]);
-    if (seen.has(term)) errors.required(path, `key ${textOf(key)} with value ${textOf(value)} occurs twice`);
-    seen.add(term);
   }
 }

@@ -2,8 +2,8 @@
 import { annotation } from "../../api/names.ts";
 import { quote } from "../../kube/canonical/encode.ts";
 import { isFields, textOf } from "../../kube/json.ts";
+import { memo } from "../../kube/memo.ts";
 import type { Pod } from "../../kube/types.ts";
-import { memo } from "./memo.ts";
 
 /** One SidecarSet's entry in a hash annotation. */
 export interface HashEntry {

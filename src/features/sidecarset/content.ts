@@ -12,10 +12,10 @@ import type {
 } from "../../api/sidecarset.ts";
 import { defaultPullPolicy } from "../../kube/image-ref.ts";
 import { type Fields, fieldsOf, isFields, itemsOf, textOf } from "../../kube/json.ts";
+import { memo } from "../../kube/memo.ts";
 import { isNativeSidecar } from "../../kube/pod.ts";
 import type { Container, ControllerRevision, EnvVar, Volume } from "../../kube/types.ts";
 import { hashesOf } from "./hash.ts";
-import { memo } from "./memo.ts";
 
 export interface Content {
   /** The SidecarSet's name. */

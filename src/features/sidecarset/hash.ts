@@ -4,8 +4,8 @@ import type { SidecarContainer } from "../../api/sidecarset.ts";
 import { encodeAs } from "../../kube/canonical/encode.ts";
 import { safeEncode } from "../../kube/canonical/hash.ts";
 import { fieldsOf, isFields, withFields } from "../../kube/json.ts";
+import { memo } from "../../kube/memo.ts";
 import { isNativeSidecar } from "../../kube/pod.ts";
-import { memo } from "./memo.ts";
 
 export interface Hashes {
   /** Changes with everything about the containers. */

@@ -7,10 +7,10 @@ import { revisionHash, revisionName } from "../../kube/canonical/hash.ts";
 import { sidecarSetRevisionData } from "../../kube/canonical/revision-data.ts";
 import { apiVersion, refOf } from "../../kube/kind.ts";
 import { controllerRevisions } from "../../kube/kinds.ts";
+import { memo } from "../../kube/memo.ts";
 import type { ControllerRevision, ObjectMeta } from "../../kube/types.ts";
 import { removeRevisions, sortRevisions } from "../../workload/revision/index.ts";
 import { specOfRevision } from "./content.ts";
-import { memo } from "./memo.ts";
 import { chooseFrom, wantedRevision } from "./resolve.ts";
 
 export const revisionActionId = "revision";

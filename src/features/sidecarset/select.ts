@@ -3,9 +3,9 @@ import { annotation, label } from "../../api/names.ts";
 import { type SidecarSet, sidecarSets } from "../../api/sidecarset.ts";
 import type { Reader } from "../../kube/access.ts";
 import type { Index } from "../../kube/kind.ts";
+import { memo } from "../../kube/memo.ts";
 import { compileSelector, isEmptySelector, type Labels, type Matcher, matchNothing, type Requirement } from "../../kube/selector.ts";
 import type { LabelSelector } from "../../kube/types.ts";
-import { memo } from "./memo.ts";
 
 export interface Selection {
   /** An empty or unreadable selector matches nothing. */

@@ -3,13 +3,13 @@ import type { ScatterStrategy } from "../../api/schema/common.ts";
 import type { SidecarContainer, SidecarSet, SidecarSetSpec } from "../../api/sidecarset.ts";
 import { partitionCount, scaledCount } from "../../kube/int-or-percent.ts";
 import { isFields, itemsOf } from "../../kube/json.ts";
+import { memo } from "../../kube/memo.ts";
 import { isNativeSidecar } from "../../kube/pod.ts";
 import { compileSelector, type Matcher, matchEverything, matchNothing } from "../../kube/selector.ts";
 import type { IntOrString } from "../../kube/types.ts";
 import type { PriorityStrategy } from "../../workload/order/index.ts";
 import { isHot, twinNames } from "./content.ts";
 import { defaultRevisionHistoryMax } from "./defaults.ts";
-import { memo } from "./memo.ts";
 
 /** A container that the controller updates; init containers are never updated. */
 export interface Sidecar {

@@ -1,19 +1,8 @@
 /** The content of revisions, computed once per object: revisions and templates from the watch cache are shared and never change. */
 import { podTemplateRevisionData, templateOfRevisionData } from "../../kube/canonical/revision-data.ts";
 import { deepEqual, type Fields, fieldsOf } from "../../kube/json.ts";
+import { memo } from "../../kube/memo.ts";
 import type { ControllerRevision, PodTemplateSpec } from "../../kube/types.ts";
-
-/** One entry per key object, for as long as that object lives. */
-function memo<K extends object, V>(compute: (key: K) => V): (key: K) => V {
-  const known = new WeakMap<K, { readonly value: V }>();
-  return (key) => {
-    const found = known.get(key);
-    if (found !== undefined) return found.value;
-    const value = compute(key);
-    known.set(key, { value });
-    return value;
-  };
-}
 
 const none: object = Object.freeze({});
 const objectOr = (value: unknown): object => (typeof value === "object" && value !== null ? value : none);

@@ -3,7 +3,7 @@ import type { CloneSet, CloneSetRollingUpdate } from "../../../api/cloneset.ts";
 import { cloneSets } from "../../../api/cloneset.ts";
 import { type GateName, gatesWith } from "../../../api/gates.ts";
 import { label } from "../../../api/names.ts";
-import type { Settings } from "../../../api/settings.ts";
+import { defaultSettings, type Settings } from "../../../api/settings.ts";
 import type { Action, Outcome, Plan, Step } from "../../../engine/plan.ts";
 import { volumeClaimTemplatesHash } from "../../../kube/canonical/hash.ts";
 import { type Fields, fieldsOf, isFields, itemsOf } from "../../../kube/json.ts";
@@ -16,19 +16,8 @@ import type { Observed } from "../world.ts";
 
 export type AllowedGates = Partial<Record<GateName, boolean>>;
 
-export const settingsWith = (gates: AllowedGates = {}, more: Partial<Settings> = {}): Settings => ({
-  gates: gatesWith(gates),
-  installNamespace: "kruise-system",
-  daemonConfigNamespace: "kruise-daemon-config",
-  expectationTimeoutMs: 300_000,
-  allowPrivileged: true,
-  cloneSetExcludePreparingDelete: false,
-  alwaysPullTtlSeconds: 0,
-  nodeImageCreationDelayMs: 0,
-  resizeSubresource: true,
-  serves: () => true,
-  ...more,
-});
+export const settingsWith = (gates: AllowedGates = {}, more: Partial<Settings> = {}): Settings =>
+  defaultSettings({ gates: gatesWith(gates), ...more });
 
 type Spec = CloneSet["spec"];
 
