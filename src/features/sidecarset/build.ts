@@ -1,7 +1,7 @@
 /** The containers of one SidecarSet for one pod. */
 import { fieldsOf, getOwn, itemsOf, textOf } from "../../kube/json.ts";
 import type { Container, EnvVar, Pod, VolumeDevice, VolumeMount } from "../../kube/types.ts";
-import { finished, isMarkedInjected, type Template, type Transfer } from "./content.ts";
+import { finished, isMarkedInjected, type Template, type Transfer, twinNames, twinVariables } from "./content.ts";
 import { computeResources } from "./resources.ts";
 
 /** What the building of several containers for one pod shares. */
@@ -59,8 +59,11 @@ function variableOf(container: Readonly<Container>, name: string): EnvVar | unde
   return itemsOf(container.env).findLast((entry) => fieldsOf(entry)["name"] === name) as EnvVar | undefined;
 }
 
-/** One container, or two where it is upgraded hot. */
-export function build(template: Template, view: PodView): Built {
+/**
+ * One container, or two where it is upgraded hot.
+ * @param again this version of the SidecarSet has been injected into the pod before
+ */
+export function build(template: Template, view: PodView, again: boolean): Built {
   if (template.ready !== undefined) return { ok: true, containers: template.ready };
   const { container, resourcesPolicy } = template;
   const changes: { -readonly [K in "resources" | "volumeMounts" | "env" | "volumeDevices"]?: Container[K] } = {};
@@ -69,18 +72,38 @@ export function build(template: Template, view: PodView): Built {
     if (!computed.ok) return { ok: false, problem: `container ${template.name}: ${computed.problem}` };
     changes.resources = computed.resources;
   }
-  const transferred = transferredEnv(template, view);
+  const earlier = again ? earlierOf(template, view.pod) : undefined;
+  const transferred = transferredEnv(template, view, earlier);
   if (template.sharesMounts) {
     const { mounts, env } = view.shared();
-    changes.volumeMounts = withSharedMounts(container, mounts);
+    changes.volumeMounts = withSharedMounts(container, [...(earlier?.volumeMounts ?? []), ...mounts]);
     const names = new Set(transferred.map(({ name }) => name));
-    transferred.push(...env.filter(({ name }) => !names.has(name)));
+    transferred.push(...[...(earlier?.env ?? []), ...env].filter(({ name }) => !names.has(name)));
   }
-  changes.env = withTransferred(container.env ?? [], transferred);
-  if (template.sharesDevices)
-    changes.volumeDevices = withSharedDevices(container, changes.volumeMounts ?? container.volumeMounts, view.shared().devices);
+  changes.env = withTransferred(container.env ?? [], earlier === undefined ? transferred : inOrderOf(earlier.env ?? [], transferred));
+  if (template.sharesDevices) {
+    const devices = [...(earlier?.volumeDevices ?? []), ...view.shared().devices];
+    changes.volumeDevices = withSharedDevices(container, changes.volumeMounts ?? container.volumeMounts, devices);
+  }
   for (const field of ["volumeMounts", "volumeDevices"] as const) if (changes[field]?.length === 0) delete changes[field];
   return { ok: true, containers: finished(template, { ...container, ...changes }) };
+}
+
+/**
+ * What the same version made of the sidecar when the pod came by before. It has what it copied from a container of its name, or of another
+ * sidecar's, that it has replaced since: nothing else in the pod still knows that.
+ */
+function earlierOf({ name, idleImage }: Template, { spec }: Readonly<Pod>): Container | undefined {
+  const wanted = idleImage === undefined ? name : twinNames(name)[0];
+  const found = [...spec.containers, ...(spec.initContainers ?? [])].find((container) => container.name === wanted);
+  if (found === undefined || !isMarkedInjected(found)) return undefined;
+  return idleImage === undefined ? found : { ...found, env: itemsOf(found.env).slice(0, -twinVariables) as EnvVar[] };
+}
+
+function inOrderOf(before: readonly EnvVar[], variables: readonly EnvVar[]): readonly EnvVar[] {
+  const places = new Map(before.map(({ name }, index) => [name, index]));
+  const placeOf = ({ name }: EnvVar): number => places.get(name) ?? before.length;
+  return [...variables].sort((a, b) => placeOf(a) - placeOf(b));
 }
 
 /** Its own paths stay its own. */
@@ -122,13 +145,14 @@ function withTransferred(own: readonly EnvVar[], transferred: readonly EnvVar[])
   return env;
 }
 
-function transferredEnv({ transfers, name }: Template, { pod }: PodView): EnvVar[] {
+function transferredEnv({ transfers }: Template, { pod }: PodView, earlier: Container | undefined): EnvVar[] {
   const found: EnvVar[] = [];
   for (const transfer of transfers) {
     const source = sourceName(transfer, pod);
-    const container = pod.spec.containers.find((candidate) => candidate.name === source);
+    const named = pod.spec.containers.find((candidate) => candidate.name === source);
     // Sidecars do not copy from each other: whether one of them is there already depends on how often the pod came by.
-    if (container === undefined || (isMarkedInjected(container) && container.name !== name)) continue;
+    const container = named !== undefined && isMarkedInjected(named) ? earlier : named;
+    if (container === undefined) continue;
     for (const wanted of transfer.names) {
       const variable = variableOf(container, wanted);
       if (variable !== undefined) found.push(variable);

@@ -171,6 +171,9 @@ export function finished({ name, idleImage }: Template, container: Container): r
   return [twin(container, worker, container.image), twin(container, idler, idleImage)];
 }
 
+/** So many variables come last in a twin. */
+export const twinVariables = 2;
+
 function twin(container: Container, name: string, image: string | undefined): Container {
   const env = [
     ...(container.env ?? []),

@@ -35,8 +35,10 @@ const anySidecar = fc.record(
     shareVolumeDevicePolicy: fc.record({ type: fc.constantFrom("enabled", "disabled") }),
     upgradeStrategy: fc.record({ upgradeType: fc.constantFrom("ColdUpgrade", "HotUpgrade"), hotUpgradeEmptyImage: word }),
     transferEnv: fc.array(
-      // Not from sidecars: one that takes variables from itself finds itself in the pod only the second time.
-      fc.record({ sourceContainerName: fc.constantFrom("app-0", "app-1"), envNames: fc.array(word, { maxLength: 2 }) }),
+      fc.record({
+        sourceContainerName: fc.constantFrom("app-0", "app-1", "s0-0", "s1-0", "s0-0-1"),
+        envNames: fc.array(word, { maxLength: 2 }),
+      }),
       { maxLength: 2 },
     ),
     resourcesPolicy: fc.record({
@@ -71,11 +73,22 @@ const anySet = fc.record(
 const anyWorld = fc.record({
   sets: fc.array(anySet, { minLength: 1, maxLength: 3 }),
   containers: fc.array(app, { minLength: 1, maxLength: 3 }),
+  // Containers of the pod that a sidecar of their name replaces.
+  namesakes: fc.uniqueArray(fc.tuple(fc.constantFrom("s0-0", "s0-1", "s1-0", "s0-0-1"), app), { selector: ([name]) => name, maxLength: 3 }),
+  first: fc.boolean(),
   volumes: fc.uniqueArray(fc.record({ name: word, hostPath: fc.constant({ path: "/" }) }), { selector: ({ name }) => name, maxLength: 2 }),
   seed: fc.integer(),
 });
 
-function worldOf({ sets, containers, volumes }: { sets: readonly object[]; containers: readonly object[]; volumes: readonly object[] }) {
+interface AnyWorld {
+  readonly sets: readonly object[];
+  readonly containers: readonly object[];
+  readonly namesakes: readonly (readonly [string, object])[];
+  readonly first: boolean;
+  readonly volumes: readonly object[];
+}
+
+function worldOf({ sets, containers, namesakes, first, volumes }: AnyWorld) {
   const { add, inject } = stage();
   const named = (list: readonly object[] | undefined, prefix: string) =>
     list?.map((item, index) => ({ ...item, name: `${prefix}-${index}` }));
@@ -89,7 +102,10 @@ function worldOf({ sets, containers, volumes }: { sets: readonly object[]; conta
       } as SidecarSetSpec),
     );
   }
-  return { inject, given: pod("web-1", { containers: named(containers, "app") as never, volumes: volumes as never }) };
+  const own = named(containers, "app") ?? [];
+  const replaceable = namesakes.map(([name, container]) => ({ ...container, name }));
+  const all = first ? [...replaceable, ...own] : [...own, ...replaceable];
+  return { inject, given: pod("web-1", { containers: all as never, volumes: volumes as never }) };
 }
 
 test(
@@ -99,14 +115,15 @@ test(
       fc.asyncProperty(anyWorld, async (world) => {
         const { inject, given } = worldOf(world);
         const once = await inject(given);
-        for (const own of given.spec.containers) expect(once.spec.containers.some((candidate) => candidate === own)).toBe(true);
+        const own = given.spec.containers.filter(({ name }) => name.startsWith("app"));
+        for (const each of own) expect(once.spec.containers.some((candidate) => candidate === each)).toBe(true);
         expect(given.spec.volumes?.every((volume) => once.spec.volumes?.includes(volume))).toBe(true);
         const all = names([...once.spec.containers, ...(once.spec.initContainers ?? [])]);
         expect(new Set(all).size).toBe(all.length);
         const twice = await inject(once);
         if (!deepEqual(twice, once)) expect(twice).toEqual(once);
       }),
-      { numRuns: 150 },
+      { numRuns: 300 },
     ),
   60_000,
 );

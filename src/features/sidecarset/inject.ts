@@ -15,7 +15,7 @@ import { isActive } from "../../kube/pod.ts";
 import { compileSelector, type Labels } from "../../kube/selector.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { Pod, Volume } from "../../kube/types.ts";
-import { type HashEntry, injectedNames, mergedHashes, readWorking, workingText } from "./annotations.ts";
+import { type HashEntry, injectedNames, mergedHashes, readWorking, recordOf, workingText } from "./annotations.ts";
 import { build, viewOf } from "./build.ts";
 import { type Content, currentContent, revisionContent, type Template, twinNames } from "./content.ts";
 import { mergeContainers, mergePullSecrets, mergeVolumes, type Queued, sortedByName } from "./merge.ts";
@@ -180,17 +180,19 @@ interface Queue {
 function queueFor(pod: Readonly<Pod>, contents: readonly Content[]): Queue | Verdict {
   const queue: Queue = { initContainers: [], containers: [], volumes: [], pullSecrets: [] };
   const view = viewOf(pod, namesOf(contents));
-  const put = (set: string, templates: readonly Template[], into: Queued[]): Verdict | undefined => {
+  const put = ({ set, hash }: Content, templates: readonly Template[], into: Queued[]): Verdict | undefined => {
+    const again = pod.metadata.annotations?.[annotation.sidecarSetHash] !== undefined && recordOf(pod).hashes?.get(set)?.hash === hash;
     for (const template of templates) {
-      const built = build(template, view);
+      const built = build(template, view, again);
       if (!built.ok) return refusal(set, built.problem);
       for (const container of built.containers) into.push({ container, before: template.before });
       queue.volumes.push(...template.volumes);
     }
     return undefined;
   };
-  for (const { set, parts } of contents) {
-    const refused = put(set, parts.initContainers, queue.initContainers) ?? put(set, parts.containers, queue.containers);
+  for (const content of contents) {
+    const { parts } = content;
+    const refused = put(content, parts.initContainers, queue.initContainers) ?? put(content, parts.containers, queue.containers);
     if (refused !== undefined) return refused;
     queue.pullSecrets.push(...parts.pullSecrets);
   }
