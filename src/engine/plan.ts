@@ -50,8 +50,8 @@ export interface EventDraft {
 
 /** What to say of an action's outcome. Equal reasons of one plan become one Event that names all its subjects. */
 export interface Telling {
-  /** E.g. { reason: "SuccessfulCreate", text: "created pod" } → "created pod web-1, web-2". */
-  readonly done?: { readonly reason: string; readonly text: string };
+  /** E.g. { reason: "SuccessfulCreate", text: "created pod" } → "created pod web-1, web-2"; `counted`: "created pod (2) web-1, web-2". */
+  readonly done?: { readonly reason: string; readonly text: string; readonly counted?: true };
   /** → "failed to create pod web-1: exceeded quota". `type` is Warning unless said otherwise. */
   readonly failed?: { readonly reason: string; readonly text: string; readonly type?: "Normal" | "Warning" };
   /** One Event on each of the objects, instead of one on the object that the plan is for. */

@@ -21,8 +21,8 @@ export function tellings(outcomes: readonly Outcome[]): readonly EventDraft[] {
     if (group === undefined) groups.set(id, { ...said, names: [name], on });
     else group.names.push(name);
   }
-  return [...groups.values()].map(({ type, reason, text, failure, names, on }) => {
-    const message = sentence(text, names, failure);
+  return [...groups.values()].map(({ type, reason, text, counted, failure, names, on }) => {
+    const message = sentence(counted ? `${text} (${names.length})` : text, names, failure);
     return on === undefined ? { type, reason, message } : { type, reason, message, on };
   });
 }
@@ -31,6 +31,7 @@ interface Words {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
   readonly text: string;
+  readonly counted?: boolean | undefined;
   /** "" when nothing failed. */
   readonly failure: string;
 }
@@ -44,7 +45,7 @@ function wordsOf(outcome: Outcome): Words | undefined {
   switch (outcome.result) {
     case "done":
       if (outcome.unchanged || tell?.done === undefined) return undefined;
-      return { type: "Normal", reason: tell.done.reason, text: tell.done.text, failure: "" };
+      return { type: "Normal", reason: tell.done.reason, text: tell.done.text, counted: tell.done.counted, failure: "" };
     case "failed": {
       const { why } = outcome.failure;
       if (tell?.failed === undefined || why === "conflict" || why === "throttled") return undefined;

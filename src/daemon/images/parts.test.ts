@@ -4,10 +4,18 @@ import fc from "fast-check";
 import { sleep } from "../../env/env.ts";
 import { FakeEnv } from "../../env/fake.ts";
 import type { ImageService } from "../cri/client.ts";
+import { FakeNode } from "../testing/fake-node.ts";
 import { type Disk, headroomProblem, statDisk } from "./headroom.ts";
+import { imagesPart } from "./index.ts";
 import { Pool } from "./pool.ts";
 import { redacted } from "./redact.ts";
 import { pauseMs, termsOf } from "./tasks.ts";
+
+test("an agent that was started pulls, whatever the gate KruiseDaemon says", async () => {
+  const node = await FakeNode.start({ parts: [], gates: { KruiseDaemon: false } });
+  expect((await imagesPart(node.frame)).name).toBe("kruise-daemon-imagepuller");
+  await node.stop();
+});
 
 test("pauses: 1, 2, 4, 8, 16, 30, 30 seconds", () => {
   expect([1, 2, 3, 4, 5, 6, 7, 100].map(pauseMs)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);

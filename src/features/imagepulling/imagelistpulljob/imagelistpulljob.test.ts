@@ -50,6 +50,7 @@ describe("its jobs", () => {
     }
     const said = house.world.events.filter(({ on }) => on.of.kind === "ImageListPullJob");
     expect(said).toMatchObject([{ type: "Normal", reason: "Successful create ImagePullJob", component: "imagelistpulljob-controller" }]);
+    expect(said[0]?.message).toStartWith("created ImagePullJob (3) list-");
   });
 
   test("37: images come and go", async () => {

@@ -92,7 +92,7 @@ function createChild(object: ReturnType<typeof childOf>): Action {
     object,
     existsIsFine: true,
     tell: {
-      done: { reason: "Successful create ImagePullJob", text: "created ImagePullJob" },
+      done: { reason: "Successful create ImagePullJob", text: "created ImagePullJob", counted: true },
       failed: { reason: "Failed create ImagePullJob", text: "failed to create ImagePullJob" },
     },
   });
@@ -103,7 +103,7 @@ function deleteChild(child: Readonly<ImagePullJob>): Action {
     id: `delete/${child.metadata.name}`,
     on: refOf(imagePullJobs, child as ImagePullJob),
     tell: {
-      done: { reason: "Successful delete ImagePullJob", text: "deleted ImagePullJob" },
+      done: { reason: "Successful delete ImagePullJob", text: "deleted ImagePullJob", counted: true },
       failed: { reason: "Failed delete ImagePullJob", text: "failed to delete ImagePullJob" },
     },
   });

@@ -67,8 +67,10 @@ function timeLeft(nodeImage: Readonly<NodeImage>, name: string, task: Readonly<N
   if (ttlSeconds === undefined || !isOver(status)) return undefined;
   const completedMs = parseTime(status?.completionTime);
   if (completedMs === undefined) return undefined;
-  // Nodes have clocks of their own: nothing ends before it began.
-  return ttlSeconds * 1000 - (nowMs - Math.max(completedMs, parseTime(task.createdAt) ?? completedMs));
+  // A job's task cannot end before it was made: the node's clock is behind, and would make the job begin it again and again.
+  const isOfJob = task.ownerReferences?.some((owner) => isOfKind(owner, imagePullJobs)) ?? false;
+  const endedMs = isOfJob ? Math.max(completedMs, parseTime(task.createdAt) ?? completedMs) : completedMs;
+  return ttlSeconds * 1000 - (nowMs - endedMs);
 }
 
 /** Owners that are ImagePullJobs, each once. */
