@@ -61,8 +61,11 @@ export interface AdmissionContext {
   random(): number;
   /** Runs `run` once after `delayMs`, as `Env.after` does: for a pause between two tries. */
   after(delayMs: number, run: () => void): Cancel;
-  /** One Event, aggregated and rate-limited; fire and forget. */
-  emit(on: Ref, type: "Normal" | "Warning", reason: string, message: string): void;
+  /**
+   * One Event, aggregated and rate-limited; fire and forget.
+   * @param component who tells it, as `kubectl describe` shows; default: the manager as a whole
+   */
+  emit(on: Ref, type: "Normal" | "Warning", reason: string, message: string, component?: string): void;
   /** Counts a refusal in its metric and appends one line to protection.log. */
   refused(refusal: Refusal): void;
 }

@@ -210,6 +210,7 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
     for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
   };
   ensure();
+  const voices = eventPort(events);
   let filling: Promise<void> | undefined = caches
     .settled(
       reads.filter((kind) => served.serves(kind)),
@@ -231,7 +232,7 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
     subscribe: metadataWatches(env, kube.transport.as("kruise-manager/webhook-controller"), (kind) => {
       if (kind.plural === "customresourcedefinitions") served.refresh();
     }),
-    emit: (on, type, reason, message) => events.record(on, { type, reason, message }),
+    emit: (on, type, reason, message, component = "kruise-manager") => voices.emit(on, { type, reason, message, component }),
     metrics,
     serve: outside.serve,
     ...(outside.steer === undefined ? {} : { steer: outside.steer }),

@@ -15,7 +15,7 @@ export interface Observed {
 }
 
 export const launchPriorityController = controller<Observed, never>({
-  name: "containerlaunchpriority-controller",
+  name: "container-launch-priority-controller",
   of: pods,
   workers: { count: 4 },
   watches: [],

@@ -28,7 +28,7 @@ describe("deletions and evictions", () => {
     expect(refused).toEqual([
       { event: "PodUnavailableBudget", kind: "ReplicaSet", namespace: "default", name: "web-a", userAgent: "alice" },
     ]);
-    expect(emitted).toMatchObject([{ on: "web-1", reason: "PubPreventPodDeletion" }]);
+    expect(emitted).toMatchObject([{ on: "web-1", reason: "PubPreventPodDeletion", component: "pub-controller" }]);
   });
 
   test("a pod without a controller is counted by its own name", async () => {

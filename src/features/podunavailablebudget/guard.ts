@@ -113,9 +113,12 @@ function evictionCodeOf({ metadata }: Readonly<PodUnavailableBudget>): 403 | 429
   return metadata.annotations?.[annotation.pubEvictionResponse] === "TooManyRequests" ? 429 : 403;
 }
 
+/** Not the controller's: OpenKruise's refusals come under this name, and people filter by it. */
+const eventComponent = "pub-controller";
+
 function tell(pod: Readonly<Pod>, message: string, request: AdmissionRequest<Pod>, context: AdmissionContext): void {
   const owner = controllerOf(pod);
-  context.emit(refOf(pods, pod as Pod), "Warning", "PubPreventPodDeletion", message);
+  context.emit(refOf(pods, pod as Pod), "Warning", "PubPreventPodDeletion", message, eventComponent);
   context.refused({
     event: "PodUnavailableBudget",
     kind: owner?.kind ?? "unknown",

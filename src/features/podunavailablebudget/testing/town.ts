@@ -77,7 +77,7 @@ export const status = (allowed: number, desired: number, more: Partial<PodUnavai
 export interface Replica {
   readonly context: AdmissionContext;
   readonly refused: Refusal[];
-  readonly emitted: { readonly on: string; readonly reason: string; readonly message: string }[];
+  readonly emitted: { readonly on: string; readonly reason: string; readonly message: string; readonly component: string | undefined }[];
   admit(request: Partial<AdmissionRequest<Pod>>): Promise<Verdict>;
 }
 
@@ -104,7 +104,7 @@ export function town(options: TownOptions = {}) {
       nowMs: () => env.nowMs(),
       random: () => env.random(),
       after: (delayMs, run) => env.after(delayMs, run),
-      emit: (on, _type, reason, message) => emitted.push({ on: on.name, reason, message }),
+      emit: (on, _type, reason, message, component) => emitted.push({ on: on.name, reason, message, component }),
       refused: (refusal) => refused.push(refusal),
     };
     const review = guardPod([guard]);
