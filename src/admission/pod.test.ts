@@ -141,11 +141,11 @@ describe("/validate-pod", () => {
 
 describe("when the pod webhooks are active", () => {
   const [mpod, vpod, vpodeviction] = podWebhooks({ mutations: [], guards: [], installNamespace: "kruise-system" });
-  const pub = "podunavailablebudgets.policy.kruise.io";
+  const pub = "v1beta1.podunavailablebudgets";
   test.each([
     [{}, true, true, "by default"],
     [{ off: ["PodWebhook"] }, false, false, "the gate is off"],
-    [{ missing: ["sidecarsets.apps.kruise.io"] }, false, true, "nothing to inject"],
+    [{ missing: ["v1beta1.sidecarsets"] }, false, true, "nothing to inject"],
     [{ missing: [pub] }, true, true, "WorkloadSpread still counts deletions"],
     [{ missing: [pub], off: ["WorkloadSpread"] }, true, false, "nothing to guard"],
   ])("%j mutating %p validating %p: %s", (options, mutating, validating) => {

@@ -1,5 +1,8 @@
 /** The two pod webhooks: each is a composition of what the features want to say about a pod. */
+import { workloadSpreads } from "../api/foreign.ts";
+import { podUnavailableBudgets } from "../api/podunavailablebudget.ts";
 import type { Settings } from "../api/settings.ts";
+import { sidecarSets } from "../api/sidecarset.ts";
 import { isFields, withFields } from "../kube/json.ts";
 import type { LabelSelector, Pod } from "../kube/types.ts";
 import {
@@ -33,7 +36,7 @@ export function podWebhooks(parts: PodWebhookParts): readonly Webhook[] {
       path: "/mutate-pod",
       namespaceSelector,
       rules: [rule(["CREATE"], "pods")],
-      active: (settings) => settings.gates.enabled("PodWebhook") && settings.serves("sidecarsets.apps.kruise.io"),
+      active: (settings) => settings.gates.enabled("PodWebhook") && settings.serves(sidecarSets),
       review: mutatePod(parts.mutations),
     },
     { ...vpod, rules: [rule(["UPDATE", "DELETE"], "pods"), rule(["UPDATE"], "pods/resize")], ...narrowed(parts.guards) },
@@ -65,8 +68,8 @@ function narrowed(guards: readonly PodGuard[]): Pick<Webhook, "narrowing"> {
 // Deletions and evictions are counted by WorkloadSpread also where no budget exists.
 function guardsPods(settings: Settings): boolean {
   if (!settings.gates.enabled("PodWebhook")) return false;
-  if (settings.serves("podunavailablebudgets.policy.kruise.io")) return true;
-  return settings.gates.enabled("WorkloadSpread") && settings.serves("workloadspreads.apps.kruise.io");
+  if (settings.serves(podUnavailableBudgets)) return true;
+  return settings.gates.enabled("WorkloadSpread") && settings.serves(workloadSpreads);
 }
 
 function rule(operations: Rule["operations"], resource: string): Rule {

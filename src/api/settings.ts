@@ -1,4 +1,5 @@
 /** What flags, variables and the server's version decide for every feature. Read-only after start. */
+import type { Kind } from "../kube/kind.ts";
 import { type Gates, gatesWith } from "./gates.ts";
 
 export interface Settings {
@@ -16,8 +17,8 @@ export interface Settings {
   readonly nodeImageCreationDelayMs: number;
   /** The server resizes pods through the `pods/resize` subresource (1.32 and later). */
   readonly resizeSubresource: boolean;
-  /** Whether the server serves this kind ("clonesets.apps.kruise.io"). */
-  serves(resource: string): boolean;
+  /** Whether the server serves this kind in this very version: in another one nobody can watch it. */
+  serves(kind: Kind): boolean;
 }
 
 /** What the manager runs with when nothing is said, on a server that serves everything. */

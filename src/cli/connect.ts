@@ -50,7 +50,7 @@ export async function connect(flags: FlagValues<typeof commonFlags>): Promise<Co
   const settings = defaultSettings({
     gates: gates.gates,
     resizeSubresource: server.ok && atLeast(server.object.version, 1, 32),
-    serves: (resource) => discovery.object.serves(resource),
+    serves: (kind) => discovery.object.servesVersion(kind),
   });
   return {
     ok: true,

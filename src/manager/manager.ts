@@ -187,7 +187,7 @@ async function learnServer(env: Env, kube: Kube, options: ManagerOptions): Promi
       alwaysPullTtlSeconds: flags["default-ttlseconds-for-always-nodeimage"],
       nodeImageCreationDelayMs: flags["nodeimage-creation-delay"],
       resizeSubresource: atLeast(server.object.version, 1, 32),
-      serves: (resource) => served.servesResource(resource),
+      serves: (kind) => served.serves(kind),
     },
   ];
 }

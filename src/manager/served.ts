@@ -15,6 +15,8 @@ export class ServedKinds implements ServedPort {
   readonly #client: KubeClient;
   readonly #handlers = new Set<() => void>();
   #discovery: Discovery;
+  /** Asked for every pod. */
+  #answers = new WeakMap<Kind, boolean>();
   #pending: Cancel | undefined;
 
   constructor(env: Env, client: KubeClient, first: Discovery) {
@@ -23,14 +25,19 @@ export class ServedKinds implements ServedPort {
     this.#discovery = first;
   }
 
+  /** In this very version. */
   serves(kind: Kind): boolean {
-    if (this.#discovery.servesVersion(kind)) return true;
-    // A group that exists but did not answer may well serve it: assume the better, and let its watch say otherwise.
-    return this.#discovery.silent.some((groupVersion) => groupVersion.includes("/") && groupOf(groupVersion) === kind.group);
+    let answer = this.#answers.get(kind);
+    if (answer === undefined) {
+      answer = this.#discovery.servesVersion(kind) || this.#mayServe(kind);
+      this.#answers.set(kind, answer);
+    }
+    return answer;
   }
 
-  servesResource(resource: string): boolean {
-    return this.#discovery.serves(resource);
+  /** A group that exists but did not answer may well serve it: assume the better, and let its watch say otherwise. */
+  #mayServe({ group }: Kind): boolean {
+    return this.#discovery.silent.some((groupVersion) => groupVersion.includes("/") && groupOf(groupVersion) === group);
   }
 
   get now(): Discovery {
@@ -60,6 +67,7 @@ export class ServedKinds implements ServedPort {
     const names = (discovery: Discovery) => new Set(discovery.resources.map(({ kind }) => `${kind.version}/${resourceName(kind)}`));
     const [before, after] = [names(this.#discovery), names(found.object)];
     this.#discovery = found.object;
+    this.#answers = new WeakMap();
     if (before.size === after.size && [...after].every((name) => before.has(name))) return;
     for (const handler of [...this.#handlers]) handler();
   }

@@ -1,6 +1,7 @@
 /** What most admission tests need: settings, a context without a world, and certificates made once. */
 import type { Settings } from "../../api/settings.ts";
 import { silentLogger } from "../../env/log.ts";
+import type { Kind } from "../../kube/kind.ts";
 import type { Certificates } from "../certificates.ts";
 import { issueCertificates } from "../issue.ts";
 import type { AdmissionContext, AdmissionRequest } from "../webhook.ts";
@@ -12,7 +13,7 @@ export function settingsWith(options: { off?: readonly string[]; missing?: reado
     gates: { enabled: (name: string) => !options.off?.includes(name) },
     installNamespace: "kruise-system",
     daemonConfigNamespace: "kruise-daemon-config",
-    serves: (resource: string) => !options.missing?.includes(resource),
+    serves: (kind: Kind) => !options.missing?.includes(`${kind.version}.${kind.plural}`),
   } as unknown as Settings;
 }
 

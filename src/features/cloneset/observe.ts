@@ -4,7 +4,7 @@ import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import type { Context } from "../../engine/controller.ts";
 import { volumeClaimTemplatesHash } from "../../kube/canonical/hash.ts";
 import { isFields } from "../../kube/json.ts";
-import { type Key, resourceName } from "../../kube/kind.ts";
+import type { Key } from "../../kube/kind.ts";
 import { claimsByOwner, nodes, pods, podsByOwner } from "../../kube/kinds.ts";
 import { compileSelector } from "../../kube/selector.ts";
 import type { PersistentVolumeClaim, Pod } from "../../kube/types.ts";
@@ -52,7 +52,7 @@ export async function observe(context: Context, key: Key): Promise<Observed | un
 
 /** Where updates are guarded: pods are taken out of service before they change, so their budget is asked before that. */
 function budgets({ read, settings }: Context, namespace: string): Pick<Observed, "budgetOf"> {
-  if (!settings.gates.enabled("PodUnavailableBudgetUpdateGate") || !settings.serves(resourceName(podUnavailableBudgets))) return {};
+  if (!settings.gates.enabled("PodUnavailableBudgetUpdateGate") || !settings.serves(podUnavailableBudgets)) return {};
   return { budgetOf: (pod) => read.get(podUnavailableBudgets, { namespace, name: relatedBudget(pod) }) };
 }
 

@@ -3,7 +3,7 @@ import { cloneSets } from "../../api/cloneset.ts";
 import { advancedStatefulSets } from "../../api/foreign.ts";
 import type { Settings } from "../../api/settings.ts";
 import type { Reader } from "../../kube/access.ts";
-import { isOfKind, type Kind, resourceName } from "../../kube/kind.ts";
+import { isOfKind, type Kind } from "../../kube/kind.ts";
 import { deployments, replicaSets, statefulSets } from "../../kube/kinds.ts";
 import { Recent } from "../../kube/recent.ts";
 import type { KubeObject, OwnerReference, Pod } from "../../kube/types.ts";
@@ -18,7 +18,7 @@ export const requiredWorkloads: readonly Kind[] = [deployments, replicaSets, sta
 export const optionalWorkloads: readonly Kind[] = [cloneSets, advancedStatefulSets] as readonly Kind[];
 
 export function watchedWorkloads({ serves }: Pick<Settings, "serves">): readonly Kind[] {
-  return [...requiredWorkloads, ...optionalWorkloads.filter((kind) => serves(resourceName(kind)))];
+  return [...requiredWorkloads, ...optionalWorkloads.filter((kind) => serves(kind))];
 }
 
 /** From the cache, for the controller. */

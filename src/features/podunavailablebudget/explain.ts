@@ -4,7 +4,7 @@ import { annotation } from "../../api/names.ts";
 import { type PodUnavailableBudget, type ProtectedOperation, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { protectedOperations } from "../../api/podunavailablebudget-conversion.ts";
 import type { Context } from "../../engine/controller.ts";
-import { type Key, type Kind, resourceName } from "../../kube/kind.ts";
+import type { Key, Kind } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import type { Pod } from "../../kube/types.ts";
 import { decide, freePass, protectedBy, relatedBudget } from "../../workload/budget/index.ts";
@@ -63,9 +63,7 @@ export function explainPod(context: Context, key: Key): Explanation | undefined 
   const pod = read.get(pods, key);
   if (pod === undefined) return undefined;
   const name = relatedBudget(pod);
-  const budget = settings.serves(resourceName(podUnavailableBudgets))
-    ? read.get(podUnavailableBudgets, { namespace: key.namespace, name })
-    : undefined;
+  const budget = settings.serves(podUnavailableBudgets) ? read.get(podUnavailableBudgets, { namespace: key.namespace, name }) : undefined;
   const free = whyFree(pod, name, budget, context);
   if (free !== undefined) return { state: "rest", summary: `${key.name}: ${free}`, next: [], held: [] };
   const held = refusals(pod, budget as Budget, context);

@@ -5,7 +5,7 @@
 import { type AdmissionContext, type AdmissionRequest, allow, deny, type PodGuard, type Verdict } from "../../admission/webhook.ts";
 import { annotation } from "../../api/names.ts";
 import { type PodUnavailableBudget, type ProtectedOperation, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
-import { type Ref, refOf, resourceName } from "../../kube/kind.ts";
+import { type Ref, refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import { failureText } from "../../kube/outcome.ts";
 import type { Pod } from "../../kube/types.ts";
@@ -22,7 +22,7 @@ export const guard: PodGuard = {
   order: 20,
   operations: ["update", "resize", "delete", "evict"],
   concerns: `has(oldObject.metadata.annotations) && (${[annotation.relatedPub, annotation.relatedPubLegacy].map((key) => `"${key}" in oldObject.metadata.annotations`).join(" || ")})`,
-  active: (settings) => isEnabled(settings) && settings.serves(resourceName(podUnavailableBudgets)),
+  active: (settings) => isEnabled(settings) && settings.serves(podUnavailableBudgets),
   review,
 };
 

@@ -3,7 +3,6 @@ import type { PodMutation } from "../../admission/webhook.ts";
 import { annotation } from "../../api/names.ts";
 import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import type { Reader } from "../../kube/access.ts";
-import { resourceName } from "../../kube/kind.ts";
 import type { Pod } from "../../kube/types.ts";
 import { controllerOf } from "../../workload/owner.ts";
 import { liveBelongings } from "./belongings.ts";
@@ -13,7 +12,7 @@ import { isEnabled } from "./gates.ts";
 /** Never refuses: a pod that is not marked here is marked by the controller. */
 export const stamp: PodMutation["mutate"] = (pod, _request, context) => {
   const { settings, read, log } = context;
-  if (!isEnabled(settings) || !settings.serves(resourceName(podUnavailableBudgets))) return pod;
+  if (!isEnabled(settings) || !settings.serves(podUnavailableBudgets)) return pod;
   const failed = (error: unknown) => {
     const { namespace, name, generateName } = pod.metadata;
     log.warn({ namespace, name: name || generateName, error: String(error) }, "the pod's budget was not found out: the controller will");
