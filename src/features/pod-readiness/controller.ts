@@ -6,7 +6,7 @@ import { cloneSets } from "../../api/cloneset.ts";
 import { conditionType } from "../../api/names.ts";
 import { controller } from "../../engine/controller.ts";
 import { change } from "../../engine/plan.ts";
-import { groupOf, refOf } from "../../kube/kind.ts";
+import { isOfKind, refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import { hasReadinessGate, isTerminating, podCondition } from "../../kube/pod.ts";
 import type { KubeObject, Pod } from "../../kube/types.ts";
@@ -21,7 +21,7 @@ function needsCondition(pod: Readonly<Pod>): boolean {
 function isLetInByItsWorkload(pod: Readonly<Pod>): boolean {
   const { inPlaceUpdateReady } = conditionType;
   if (!hasReadinessGate(pod, inPlaceUpdateReady) || podCondition(pod, inPlaceUpdateReady) !== undefined) return false;
-  return groupOf(controllerOf(pod)?.apiVersion) === cloneSets.group;
+  return isOfKind(controllerOf(pod), cloneSets);
 }
 
 export const podReadinessController = controller<Readonly<Pod>, never>({

@@ -57,9 +57,11 @@ test("a new pod of a workload that updates in place gets it from there; what the
     house.world.add(pods, { ...draft(references, gates), metadata: { name, namespace: "shop", ownerReferences: references }, status });
   add("new", [owner("apps.kruise.io/v1beta1")]);
   add("somebody-elses", [owner("apps/v1")]);
+  // Of our group, and of no workload that is at work here.
+  add("stateful", [{ ...owner("apps.kruise.io/v1beta1"), kind: "StatefulSet" }]);
   add("older", [owner("apps.kruise.io/v1beta1")], { conditions: [{ type: "InPlaceUpdateReady", status: "True" }] });
   await house.rest();
   const written = house.world.writes().map(({ key }) => key.name);
-  expect(written.sort()).toEqual(["older", "somebody-elses"]);
+  expect(written.sort()).toEqual(["older", "somebody-elses", "stateful"]);
   await house.stop();
 });
