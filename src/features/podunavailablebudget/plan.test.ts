@@ -281,6 +281,33 @@ describe("records", () => {
     expect(place.world.events).toHaveLength(1);
   });
 
+  test("forgotten as soon after the pod is gone altogether", async () => {
+    const place = await withTen();
+    record(place, "disruptedPods", "web-0", 0);
+    place.world.edit<PodUnavailableBudget>(podUnavailableBudgets, key("web"), (object) => {
+      object.status!.unavailablePods = { "web-1": formatTime(place.env.nowMs()) };
+    });
+    place.world.drop(pods, key("web-0"));
+    place.world.drop(pods, key("web-1"));
+    await place.env.advance(4_000);
+    expect(Object.keys(place.ledger()?.disruptedPods ?? {})).toEqual(["web-0"]);
+    await place.env.advance(3_000);
+    expect(place.ledger()?.disruptedPods).toBeUndefined();
+    expect(place.ledger()?.unavailablePods).toBeUndefined();
+    expect(figures(place.ledger())).toEqual([10, 7, 8, 1]);
+  });
+
+  test("a pod that the cache does not show and the server has is kept for its whole time", async () => {
+    const place = await withTen();
+    const pod = place.world.now<Pod>(pods, key("web-0"))!;
+    record(place, "disruptedPods", "web-0", 0);
+    place.world.drop(pods, key("web-0"));
+    place.world.fault = ({ verb, key: { name } }) =>
+      verb === "get" && name === "web-0" ? ({ ok: true, object: pod } as never) : undefined;
+    await place.env.advance(15_000);
+    expect(Object.keys(place.ledger()?.disruptedPods ?? {})).toEqual(["web-0"]);
+  });
+
   test("a pod that has gone without the cache seeing it keeps its record until the cache does", async () => {
     const place = await withTen();
     record(place, "disruptedPods", "web-0", 0);

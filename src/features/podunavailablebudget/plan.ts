@@ -62,9 +62,9 @@ interface Counted {
 
 /** The status as it should be, from any version of the budget: others write into the ledger while this round is under way. */
 function counter(observed: Observed, census: Census, desired: number, nowMs: number): (fresh: Budget) => Counted {
-  const { settings, podNamed, confirmed, budget } = observed;
+  const { settings, podNamed, confirmed, gone, budget } = observed;
   const counts = (pod: Readonly<Pod>) => isAvailableFor(pod, settings.gates);
-  const known = { podNamed, counts, isConfirmed: (name: string) => confirmed.has(name) };
+  const known = { podNamed, counts, isConfirmed: (name: string) => confirmed.has(name), isGone: (name: string) => gone.has(name) };
   const available = census.pods.filter(counts).map(({ metadata }) => metadata.name);
   return ({ status: before }) => {
     const kept = keepRecords(before ?? {}, known, nowMs);

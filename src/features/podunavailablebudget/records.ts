@@ -1,6 +1,6 @@
 /**
- * How long what was let through stays in the ledger. It may go early only when the pod was seen on its way out; a pod that the cache
- * does not show is gone, or not there yet, and the two cannot be told apart.
+ * How long what was let through stays in the ledger. It may go early only when the pod was seen on its way out. A pod that the cache
+ * does not show is gone, or not there yet: only the server itself can tell.
  */
 import { isFinished, isTerminating } from "../../kube/pod.ts";
 import { parseTime } from "../../kube/time.ts";
@@ -8,7 +8,7 @@ import type { Pod } from "../../kube/types.ts";
 import { budgetLimits } from "../../workload/budget/index.ts";
 
 export const recordLimits = {
-  /** ms a record stays when its pod is seen going: several that go together are forgotten in one write. */
+  /** ms a record stays when its pod is seen going or has gone: several that go together are forgotten in one write. */
   goingMs: 5_000,
   /** ms by which the clocks of webhooks and API server may differ when it is said which deletion a record stands for. */
   skewMs: 2_000,
@@ -37,6 +37,8 @@ export interface Known {
   counts(pod: Readonly<Pod>): boolean;
   /** Whether the server itself says that the pod is as the cache shows it. */
   isConfirmed(name: string): boolean;
+  /** Whether the server itself says that there is no such pod. */
+  isGone(name: string): boolean;
 }
 
 export function keepRecords(before: Partial<Records>, known: Known, nowMs: number): Kept {
@@ -46,11 +48,15 @@ export function keepRecords(before: Partial<Records>, known: Known, nowMs: numbe
     const kept: Record<string, string> = {};
     for (const [name, time] of Object.entries(times ?? {})) {
       const atMs = parseTime(time) ?? 0;
-      const untilMs = atMs + (isSeenGoing(known.podNamed(name), atMs) ? Math.min(recordLimits.goingMs, termMs) : termMs);
+      const pod = known.podNamed(name);
+      const isGoing = pod === undefined ? known.isGone(name) : isSeenGoing(pod, atMs);
+      const untilMs = atMs + (isGoing ? recordLimits.goingMs : termMs);
       if (nowMs > untilMs && over(name, atMs)) continue;
       kept[name] = time;
+      // By then the server is asked whether a pod that the cache does not show is gone.
+      const lookMs = pod === undefined && nowMs <= atMs + recordLimits.goingMs ? atMs + recordLimits.goingMs : untilMs;
       // Whole seconds on the wire: one more, so that its time is over when we look again.
-      nextMs = Math.min(nextMs, Math.max(untilMs + 1, nowMs + (nowMs > untilMs ? 1_000 : 0)));
+      nextMs = Math.min(nextMs, Math.max(lookMs + 1, nowMs + (nowMs > lookMs ? 1_000 : 0)));
     }
     return kept;
   };
@@ -93,13 +99,25 @@ export function overdue(
   ];
 }
 
+/** Names that the cache does not show, and whose time has not run out: the server knows whether they are gone. */
+export function vanished(records: Partial<Records>, { podNamed }: Pick<Known, "podNamed">, nowMs: number): readonly string[] {
+  const over = (times: Times | undefined, termMs: number) =>
+    Object.entries(times ?? {})
+      .filter(([name, time]) => {
+        const ageMs = nowMs - (parseTime(time) ?? 0);
+        return ageMs > recordLimits.goingMs && ageMs <= termMs && podNamed(name) === undefined;
+      })
+      .map(([name]) => name);
+  const { disruptedPods, unavailablePods } = records;
+  return [...new Set([...over(disruptedPods, budgetLimits.disruptedMs), ...over(unavailablePods, budgetLimits.unavailableMs)])];
+}
+
 function isStill(pod: Readonly<Pod> | undefined): pod is Readonly<Pod> {
   return pod !== undefined && !isTerminating(pod) && !isFinished(pod);
 }
 
 /** Whether the pod is going because of what was recorded, and not because of an earlier deletion of a pod of that name. */
-function isSeenGoing(pod: Readonly<Pod> | undefined, atMs: number): boolean {
-  if (pod === undefined) return false;
+function isSeenGoing(pod: Readonly<Pod>, atMs: number): boolean {
   if (isFinished(pod)) return true;
   const endMs = parseTime(pod.metadata.deletionTimestamp);
   if (endMs === undefined) return false;
