@@ -121,6 +121,10 @@ describe("the jobs", () => {
     const { house } = await scene({ rolling: { inPlaceUpdateStrategy } });
     expect(jobs(house)[0]?.spec).toMatchObject({ parallelism: 3, pullPolicy: { timeoutSeconds: 7 } });
   });
+  test("a number of nodes may be a text", async () => {
+    const { house } = await scene({ rolling: { inPlaceUpdateStrategy: { imagePreDownloadParallelism: "5" } } });
+    expect(jobs(house)[0]?.spec.parallelism).toBe(5);
+  });
   test("only once enough pods are updated and ready", async () => {
     const { house, names, report } = await scene({
       rolling: { inPlaceUpdateStrategy: { imagePreDownloadMinUpdatedReadyPods: 2 } },

@@ -64,7 +64,7 @@ export function planCloneSetPreDownload({ cloneSet, gates, current, update, jobs
   const strategy = spec.updateStrategy?.rollingUpdate?.inPlaceUpdateStrategy;
   if ((strategy?.imagePreDownloadMinUpdatedReadyPods ?? 0) > (status.updatedReadyReplicas ?? 0)) return { actions: [] };
   const replicas = spec.replicas ?? 1;
-  const parallelism = scaledCount(strategy?.imagePreDownloadParallelism ?? preDownloadLimits.parallelismDefault, replicas, "up");
+  const parallelism = nodesAtOnce(strategy?.imagePreDownloadParallelism ?? preDownloadLimits.parallelismDefault, replicas);
   return {
     actions: planPreDownload({
       owner: { of: cloneSets, metadata },
@@ -73,11 +73,18 @@ export function planCloneSetPreDownload({ cloneSet, gates, current, update, jobs
       after,
       selector: spec.selector,
       hash: update.metadata.labels?.[label.controllerHash] ?? shortHash(update.metadata.name),
-      parallelism: parallelism === undefined ? undefined : Math.max(parallelism, 0),
+      parallelism,
       timeoutSeconds: strategy?.imagePreDownloadTimeoutSeconds,
       whyNot: whyNot(cloneSet, current, update, gates),
     }),
   };
+}
+
+/** A number may be a text, as annotations of v1alpha1 carry it; a share, which only they can say, is one of the replicas. */
+function nodesAtOnce(parallelism: number | string, replicas: number): number | undefined {
+  const count = typeof parallelism === "string" && /^[+-]?\d+$/.test(parallelism) ? Number(parallelism) : parallelism;
+  const nodes = scaledCount(count, replicas, "up");
+  return nodes === undefined ? undefined : Math.max(nodes, 0);
 }
 
 function whyNot(
