@@ -54,7 +54,7 @@ export function certificates(features: readonly Feature[]): Permission[] {
 }
 
 export function rbacObjects(features: readonly Feature[], names: Names): object[] {
-  const manager = features.flatMap((feature) => feature.permissions);
+  const manager = features.flatMap((feature) => feature.permissions).filter(({ gate }) => gate === undefined);
   const daemon = features.flatMap((feature) => feature.daemonPermissions ?? []);
   const install = names.installNamespace;
   const config = names.daemonConfigNamespace;

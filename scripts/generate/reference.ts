@@ -233,12 +233,13 @@ ${table(["name", "type", "path", "on", "failure policy"], rows)}`;
 function permissionsPage(): string {
   const section = (title: string, pick: (feature: (typeof features)[number]) => (typeof features)[number]["permissions"]) => {
     const rows = features.flatMap((feature) =>
-      pick(feature).map(({ group, resources, verbs, namespace, resourceNames }) => [
+      pick(feature).map(({ group, resources, verbs, namespace, resourceNames, gate }) => [
         feature.name,
         code(group),
         cell(resources.join(", ")),
         verbs.join(", "),
-        namespace === undefined ? "cluster" : namespace === "install" ? "kruise-system" : "kruise-daemon-config",
+        (namespace === undefined ? "cluster" : namespace === "install" ? "kruise-system" : "kruise-daemon-config") +
+          (gate === undefined ? "" : `; only the chart, with gate \`${gate}\``),
         cell((resourceNames ?? []).join(", ")),
       ]),
     );

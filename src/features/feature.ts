@@ -1,6 +1,7 @@
 /** A feature as one value: everything the manager, the CRDs, the RBAC, the docs, `explain` and the simulator need to know about it. */
 import type { PodGuard, PodMutation, Webhook } from "../admission/webhook.ts";
 import type { KindDefinition } from "../api/definition.ts";
+import type { GateName } from "../api/gates.ts";
 import type { Context, Controller } from "../engine/controller.ts";
 import type { Reason } from "../engine/plan.ts";
 import type { Key, Kind } from "../kube/kind.ts";
@@ -30,6 +31,8 @@ export interface Permission {
   /** Only in this namespace; default cluster-wide. */
   readonly namespace?: "install" | "daemonConfig";
   readonly resourceNames?: readonly string[];
+  /** Too much to give to everybody: the chart gives it together with this gate, and the plain manifests, which ask no gates, do not. */
+  readonly gate?: GateName;
 }
 export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
 

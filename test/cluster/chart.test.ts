@@ -290,12 +290,26 @@ describe("one source", () => {
       for (const field of ["hostNetwork", "terminationGracePeriodSeconds", "affinity", "serviceAccountName"])
         expect(ours[field]).toEqual(theirs[field]);
     }
-    // With all gates the chart's rules are those of the manifests, which ask no gates.
-    const all = await render({ featureGates: "AllAlpha=true,AllBeta=true" });
+    // With all gates the chart's rules are those of the manifests, which ask no gates, but for the right to list everything.
+    const all = await render({ featureGates: "AllAlpha=true,AllBeta=true", installation: { roleListGroups: [] } });
     for (const name of ["kruise-manager-role", "kruise-daemon-role", "kruise-certs-role"]) {
       const rules = (objects: readonly ObjectLike[]) => flat(named<RuleHolder>(objects, "ClusterRole", name)?.rules ?? []);
       expect(rules(all)).toEqual(rules(kustomize));
     }
+  });
+
+  test("the right to list everything comes with the gate that needs it, for the groups that are named", async () => {
+    const listed = async (values: Values) => {
+      const role = named<RuleHolder>(await render(values), "ClusterRole", "kruise-manager-role");
+      return (role?.rules ?? []).filter(({ resources }) => resources.includes("*")).map(({ apiGroups, verbs }) => [apiGroups, verbs]);
+    };
+    const gates = (cascading: boolean) => `ResourcesDeletionProtection=true,DeletionProtectionForCRDCascadingGate=${cascading}`;
+    expect(await listed({})).toEqual([]);
+    expect(await listed({ featureGates: gates(false) })).toEqual([]);
+    expect(await listed({ featureGates: gates(true) })).toEqual([[["*"], ["list"]]]);
+    expect(await listed({ featureGates: gates(true), installation: { roleListGroups: ["a.io", "b.io"] } })).toEqual([
+      [["a.io", "b.io"], ["list"]],
+    ]);
   });
 
   test("every rule comes from a feature that asked for it", () => {

@@ -123,16 +123,33 @@ export function aggregateTemplate(features: readonly Feature[]): string {
 
 /** A feature's rules stand under the gates that its controllers and its parts in pod admission need. */
 function blocksOf(features: readonly Feature[], pick: (feature: Feature) => readonly Permission[]): RoleText["blocks"] {
-  return features.map((feature) => {
+  return features.flatMap((feature) => {
     const parts = [
       ...(feature.controllers ?? []).map(({ enabled = () => true }) => enabled),
       ...(feature.podMutations ?? []).map(({ gate }) => (gate === undefined ? () => true : enabledBy(gate))),
       ...(feature.podGuards ?? []).map(({ active }) => active),
     ];
     const needed = parts.length === 0 ? [] : gatesNeeded((settings) => parts.some((part) => part(settings)));
-    return { conditions: needed.map(gateCondition), permissions: pick(feature) };
+    const conditions = needed.map(gateCondition);
+    const permissions = pick(feature);
+    const byGate = Map.groupBy(
+      permissions.filter(({ gate }) => gate !== undefined),
+      ({ gate }) => gate as NonNullable<typeof gate>,
+    );
+    return [
+      { conditions, permissions: permissions.filter(({ gate }) => gate === undefined) },
+      ...[...byGate].map(([gate, gated]) => ({
+        conditions: [...conditions, gateCondition(gate), ...nameGroups(gated)],
+        permissions: gated,
+      })),
+    ];
   });
 }
+
+/** A rule needs at least one group. */
+const nameGroups = (permissions: readonly Permission[]) => (permissions.some(isEverything) ? [".Values.installation.roleListGroups"] : []);
+
+const isEverything = ({ group, resources }: Pick<Permission, "group" | "resources">) => group === "*" && resources.includes("*");
 
 const enabledBy =
   (gate: Parameters<typeof gateCondition>[0]) =>
@@ -172,7 +189,7 @@ function roleText(role: RoleText): string {
 function ruleText(permissions: readonly Permission[]): string {
   return rules(permissions)
     .map((rule) => {
-      const everything = rule.apiGroups[0] === "*" && rule.resources.includes("*");
+      const everything = isEverything({ group: rule.apiGroups[0] ?? "", resources: rule.resources });
       const printed = everything ? { ...rule, apiGroups: hole(".Values.installation.roleListGroups | toJson") } : rule;
       return printTemplate([printed]).replace(/^/gm, "  ").trimEnd();
     })

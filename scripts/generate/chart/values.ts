@@ -131,9 +131,13 @@ export const values: Values = {
     createNamespace: flag(true, "render that namespace"),
     daemonConfigNamespace: text("kruise-daemon-config", "namespace of copied pull secrets", { minLength: 1 }),
     namespaceLabels: object({}, "further labels of both namespaces", texts),
-    roleListGroups: list(["*"], "API groups whose objects may be listed, for the protection of CRDs that still have objects", {
-      type: "string",
-    }),
+    roleListGroups: list(
+      ["*"],
+      "API groups whose objects may be listed, with gate DeletionProtectionForCRDCascadingGate: for the protection of CRDs that still have objects",
+      {
+        type: "string",
+      },
+    ),
   },
   featureGates: text(
     "ImagePullJobGate=true",

@@ -17,6 +17,7 @@ export const deletionProtection: Feature = {
   permissions: [
     { group: "", resources: ["pods"], verbs: ["get", "list", "watch"] },
     { group: "", resources: ["persistentvolumeclaims"], verbs: ["list"] },
-    // Custom resources are counted with whatever rights the manager was given: a right to list everything would show it every Secret.
+    // Whatever custom resources there are. It would show the manager every Secret as well, so nobody gets it who does not ask for it.
+    { group: "*", resources: ["*"], verbs: ["list"], gate: "DeletionProtectionForCRDCascadingGate" },
   ],
 };

@@ -46,8 +46,12 @@ export const podUnavailableBudget: Feature = {
     { group: "", resources: ["replicationcontrollers"], verbs: ["get"] },
     { group: "apps", resources: ["deployments", "replicasets", "statefulsets"], verbs: ["get", "list", "watch"] },
     { group: "apps.kruise.io", resources: ["clonesets", "statefulsets"], verbs: ["get", "list", "watch"] },
-    // How many pods any other kind wants, without a right to read it.
+    // Built-in kinds without a scale: that they are there is all they say.
+    { group: "apps", resources: ["daemonsets"], verbs: ["get"] },
+    { group: "batch", resources: ["jobs"], verbs: ["get"] },
+    // How many pods any other kind wants, without a right to read it, and whether the kind says so at all.
     { group: "*", resources: ["*/scale"], verbs: ["get"] },
+    { group: "apiextensions.k8s.io", resources: ["customresourcedefinitions"], verbs: ["get"] },
     { group: "", resources: ["configmaps"], verbs: ["get"], namespace: "install", resourceNames: [configurationName] },
   ],
   explain: [budgetExplainer, podExplainer],

@@ -9,6 +9,13 @@ import type { KubeObject, OwnerReference, Pod } from "../../kube/types.ts";
 import { expectedScale, type Finder, findWorkload, podsOf, reservedOrdinals, workloadOf } from "./index.ts";
 
 const games: Kind = { group: "example.com", version: "v1", kind: "Game", plural: "games", namespaced: true };
+const crds: Kind = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  kind: "CustomResourceDefinition",
+  plural: "customresourcedefinitions",
+  namespaced: false,
+};
 const env = new FakeEnv({ seed: 1 });
 
 function town() {
@@ -87,6 +94,34 @@ describe("findWorkload", () => {
     const data = { PPS_Watch_Custom_Workload_WhiteList: '{"workloads":[{"Group":"example.com","version":"v1","KIND":"Game"}]}' };
     world.add(configMaps, { metadata: { name: "kruise-configuration", namespace: "kruise-system" }, data });
     expect(await answer(findWorkload(finder, asked))).toMatchObject({ workload: { scale: 6 } });
+  });
+
+  test("a kind that may not be read: by its scale; without one its definition tells it from an object that is gone", async () => {
+    const { world, finder, add, reference } = town();
+    const game = add(games, "chess", { replicas: 4 });
+    const hidden: Finder = { ...finder, watched: [] };
+    const denied = { ok: false, why: "denied", code: 403, reason: "Forbidden", message: "may not get games" } as const;
+    let hasScale = true;
+    world.fault = ({ kind, verb, subresource }) => {
+      if (kind !== "Game" || verb !== "get") return undefined;
+      if (subresource !== "scale") return denied;
+      return hasScale ? undefined : { ok: false, why: "notFound", message: "" };
+    };
+    const asked = { ...reference(games, "chess"), uid: game.metadata.uid };
+    expect(await answer(findWorkload(hidden, asked))).toMatchObject({ ok: true, workload: { scale: 4 } });
+    expect(await answer(findWorkload(hidden, { ...asked, name: "gone" }))).toEqual({ ok: true, workload: undefined });
+    hasScale = false;
+    expect(await answer(findWorkload(hidden, asked))).toEqual({ ok: true, workload: undefined });
+    world.add(crds, {
+      metadata: { name: "games.example.com" },
+      spec: { versions: [{ name: "v1", subresources: { status: {} } }] },
+    } as never);
+    expect(await answer(findWorkload(hidden, asked))).toMatchObject({
+      ok: true,
+      workload: { scale: -1, reference: { uid: game.metadata.uid } },
+    });
+    // Nobody vouches for it being there: who asks by name has to be told what right is missing.
+    expect(await answer(findWorkload(hidden, reference(games, "chess")))).toEqual(denied);
   });
 
   test("a server that does not answer is no empty answer", async () => {

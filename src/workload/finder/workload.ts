@@ -50,7 +50,7 @@ async function findOther(finder: Finder, reference: WorkloadReference): Promise<
   const kind = guessedKind(reference);
   const answer = await readObject(finder, kind, reference);
   // A right to read its scale is enough: the manager has that for all kinds, and a right to read them for few.
-  if (!answer.ok) return answer.why === "denied" && answer.code === 403 ? findByScale(finder, kind, reference) : answer;
+  if (!answer.ok) return answer.why === "denied" && answer.code === 403 ? findByScale(finder, kind, reference, answer) : answer;
   const object = answer.object;
   if (!isMeant(object, reference)) return nobody;
   const listed = await isWhiteListed(finder, reference);
@@ -62,16 +62,39 @@ async function findOther(finder: Finder, reference: WorkloadReference): Promise<
   return { ok: true, workload: { ...workload(reference, object, scale.object.replicas), ...(matcher ? { matcher } : {}) } };
 }
 
-async function findByScale({ read }: Finder, kind: Kind, reference: WorkloadReference): Promise<Found> {
+async function findByScale({ read }: Finder, kind: Kind, reference: WorkloadReference, denied: Failure): Promise<Found> {
   const scale = await read.live.scale(kind, reference);
-  if (!scale.ok) return scale.why === "notFound" ? nobody : scale;
-  const { uid = reference.uid ?? "", replicas, selector } = scale.object;
   const { namespace, name } = reference;
-  const object = { metadata: { namespace, name, uid, resourceVersion: "", creationTimestamp: "" } };
+  const seen = (uid: string) => ({ metadata: { namespace, name, uid, resourceVersion: "", creationTimestamp: "" } });
+  if (!scale.ok) {
+    if (scale.why !== "notFound") return scale;
+    // The same answer, whether the object is gone or its kind has no scale; and of a kind that has none we may not even see that it is there.
+    if (!(await isWithoutScale(read, kind))) return nobody;
+    return reference.uid ? { ok: true, workload: workload(reference, seen(reference.uid), -1) } : denied;
+  }
+  const { uid = reference.uid ?? "", replicas, selector } = scale.object;
+  const object = seen(uid);
   if (!isMeant(object, reference)) return nobody;
   const matcher = matcherOfText(selector);
   return { ok: true, workload: { ...workload(reference, object, replicas), ...(matcher ? { matcher } : {}) } };
 }
+
+/** Whether the definition of a custom kind says so. Of kinds without a definition nobody knows. */
+async function isWithoutScale({ live }: Finder["read"], kind: Kind): Promise<boolean> {
+  const answer = await live.get(definitions, { namespace: "", name: resourceName(kind) });
+  if (!answer.ok) return false;
+  const versions = itemsOf(fieldsOf(fieldsOf(answer.object)["spec"])["versions"]).map(fieldsOf);
+  const version = versions.find(({ name }) => name === kind.version);
+  return version !== undefined && !isFields(fieldsOf(version["subresources"])["scale"]);
+}
+
+const definitions: Kind = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  kind: "CustomResourceDefinition",
+  plural: "customresourcedefinitions",
+  namespaced: false,
+};
 
 type Answer = { readonly ok: true; readonly object: Readonly<KubeObject> | undefined } | Failure;
 
