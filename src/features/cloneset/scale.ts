@@ -75,6 +75,9 @@ const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
 
 // ---- creating
 
+/** Pods that one plan creates: more would only take memory, the next plan has its turn long before they could all be there. */
+const creationsMax = 5_000;
+
 function planCreations(world: World, figures: Calculation): Pick<ScalePlan, "actions" | "reasons" | "events" | "creating"> {
   const { scaleUp, scaleUpLimit, scaleUpOld } = figures;
   if (scaleUp === 0) return { actions: [], reasons: [], events: [], creating: none };
@@ -88,9 +91,10 @@ function planCreations(world: World, figures: Calculation): Pick<ScalePlan, "act
       message: "scale up is limited because of scaleStrategy.maxUnavailable: not all missing pods are created now",
     });
   }
-  const { free, awaited } = reusableIds(world, scaleUpLimit);
+  const wanted = Math.min(scaleUpLimit, creationsMax);
+  const { free, awaited } = reusableIds(world, wanted);
   for (const pod of awaited) reasons.push(reason(pod, "ReplacementWaits", { pod }));
-  const count = scaleUpLimit - awaited.length;
+  const count = wanted - awaited.length;
   const ids = [...free, ...newIds(world, count - free.length)].sort();
   const byId = claimsByInstance(world.observed.claims);
   const oldCount = Math.min(ids.length, scaleUpOld);
