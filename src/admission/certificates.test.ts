@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { type Certificates, certificateLimits, fromFiles, keepsAuthority, renewBeforeMs, toFiles, unfit } from "./certificates.ts";
+import { type Certificates, certificateLimits, endsOf, fromFiles, keepsAuthority, renewBeforeMs, toFiles, unfit } from "./certificates.ts";
 import { issueCertificates } from "./issue.ts";
 import { certificatesMade, host } from "./testing/fixtures.ts";
 
@@ -39,6 +39,14 @@ describe("certificates", () => {
     nowMs,
     renewBeforeMs: 180 * dayMs,
     ...changes,
+  });
+
+  test("tell when they end; of several authorities the last one counts", () => {
+    const yearsAfter = (years: number) => nowMs + years * yearMs;
+    expect(endsOf(good)).toEqual({ servingMs: yearsAfter(10), caMs: yearsAfter(10) });
+    const older = { ...good, caCertificate: `${good.caCertificate}\n${other.caCertificate}` };
+    expect(endsOf(older).caMs).toBe(yearsAfter(10));
+    expect(endsOf({ ...good, certificate: "nonsense", caCertificate: "" })).toEqual({ servingMs: 0, caMs: 0 });
   });
 
   test("have the shape that others expect", () => {

@@ -115,6 +115,12 @@ export function isPair(certificatePem: string, keyPem: string): boolean {
   return leaf !== undefined && key !== undefined && holds(() => leaf.checkPrivateKey(key)) && createPublicKey(key) !== undefined;
 }
 
+/** When they stop being good; 0 for what cannot be read. */
+export function endsOf({ certificate, caCertificate }: Certificates): { readonly servingMs: number; readonly caMs: number } {
+  const endMs = (pem: string) => (readBundle(pem) ?? []).map(({ validToDate }) => validToDate.getTime());
+  return { servingMs: endMs(certificate)[0] ?? 0, caMs: Math.max(0, ...endMs(caCertificate)) };
+}
+
 /** The library throws where a key type does not fit: that is a no. */
 function holds(check: () => boolean): boolean {
   try {

@@ -9,8 +9,15 @@ export interface AdmissionMetrics {
   refused(metric: RefusalMetric, labels: Readonly<Record<string, string>>): void;
   /** How many entries of a webhook configuration are left out of it because nobody handles their path. A gauge. */
   droppedWebhooks(configuration: string, count: number): void;
-  /** certwatcher_read_certificate_total: a certificate was taken into use. */
-  certificateRead(): void;
+  /** certwatcher_read_certificate_total: a certificate was taken into use. kruiser_cert_expiry_seconds{certificate}: until it ends. */
+  certificateRead(ends: CertificateEnds): void;
+}
+
+/** ms since 1970. */
+export interface CertificateEnds {
+  readonly servingMs: number;
+  /** Of the authority that ends last: the newest, while two are trusted. */
+  readonly caMs: number;
 }
 
 /** Of one path: controller_runtime_webhook_requests_total{webhook,code}, …_latency_seconds{webhook}, …_requests_in_flight{webhook}. */

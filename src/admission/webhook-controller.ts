@@ -8,7 +8,7 @@ import type { LiveReader, Writer } from "../kube/access.ts";
 import { type Key, type Kind, type Ref, resourceName } from "../kube/kind.ts";
 import { secrets } from "../kube/kinds.ts";
 import type { KubeObject } from "../kube/types.ts";
-import { type Certificates, readBundle, unfit } from "./certificates.ts";
+import { type Certificates, endsOf, readBundle, unfit } from "./certificates.ts";
 import {
   mutatingConfigurationName,
   mutatingConfigurations,
@@ -260,7 +260,7 @@ class Controller implements WebhookController {
     const changed = this.installed?.certificate !== certificates.certificate || this.installed.key !== certificates.key;
     if (settings.writer !== "fs") await writeCertificateFiles(settings.certDir, certificates, env.uuid());
     await this.options.install(certificates);
-    if (changed) metrics.certificateRead();
+    if (changed) metrics.certificateRead(endsOf(certificates));
     this.installed = certificates;
   }
 

@@ -16,6 +16,7 @@ import { type Check, type Listener, listen } from "../process/endpoints.ts";
 import { flagHelp } from "../process/flags.ts";
 import { stopOnSignals } from "../process/shutdown.ts";
 import { versionInfo } from "../process/version.ts";
+import { collectWatches } from "../process/watch-metrics.ts";
 import { Killer } from "./containers/killer.ts";
 import { type Detection, type Runtime, reportText } from "./cri/detect.ts";
 import { Runtimes } from "./cri/runtimes.ts";
@@ -69,6 +70,7 @@ export async function runDaemon(env: Env, options: DaemonOptions, stop: () => vo
     rateLimit: options.rateLimit,
     meter: (code, method) => metrics.add(names.restClientRequestsTotal, { code, method, host }),
   });
+  collectWatches(metrics, kube.cache);
   const checks: Record<string, Check> = { ...listChecks(kube.cache) };
   let listener: Listener | undefined;
   if (options.address !== undefined) {

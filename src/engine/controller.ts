@@ -5,6 +5,7 @@ import type { Key, Kind } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { Metric } from "./metrics.ts";
 import type { Plan } from "./plan.ts";
+import type { StageOf } from "./rollouts.ts";
 
 export interface Context {
   readonly read: Reader;
@@ -32,6 +33,8 @@ export interface Controller<O = unknown, S = unknown> {
   readonly concerns?: (change: Seen, context: Context) => boolean;
   /** Further kinds that `observe` reads from the cache. */
   readonly reads?: readonly Kind[];
+  /** How far an object has come with its revision: its rollouts are timed then. */
+  readonly rollout?: StageOf;
   /** Gauges over its reasons. */
   readonly gauges?: readonly ReasonGauge[];
   /** A snapshot for `plan`, or undefined when there is nothing to do (the object is gone). No writes. */

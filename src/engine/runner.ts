@@ -19,6 +19,7 @@ import type { CachePort, EventPort, HistoryPort, ServedPort } from "./ports.ts";
 import { WorkQueue } from "./queue.ts";
 import { type HeldReason, Reasons } from "./reasons.ts";
 import { Reconciler } from "./reconcile.ts";
+import { RolloutMeter } from "./rollouts.ts";
 import { Router } from "./routing.ts";
 import { Slots } from "./slots.ts";
 import { StatusWriter } from "./status.ts";
@@ -75,6 +76,7 @@ export class Runner {
   #waiting: Controller[] = [];
   #unwatchServed: Cancel | undefined;
   #resync: Cancel | undefined;
+  readonly #rollouts: RolloutMeter;
   readonly #gauges: Cancel[] = [];
   #isStopped = false;
 
@@ -87,6 +89,7 @@ export class Runner {
     this.#turns = new Turns(env);
     this.#router = new Router(ports.cache, env.log, this.#metrics);
     this.reasons = new Reasons(this.#metrics);
+    this.#rollouts = new RolloutMeter(env, this.#metrics);
     const { read, write, cache, events } = ports;
     // One for all controllers: whoever's conditions they are, it is the same pod.
     this.#conditions = new Conditions({ env, read, cache, write, slots: this.#slots, locks: this.#locks });
@@ -180,6 +183,8 @@ export class Runner {
     this.#running.set(controller.name, { controller, queue, status, context: reconciler.context });
     this.#metrics.set(names.maxConcurrentReconciles, { controller: controller.name }, this.#workers(controller));
     for (const gauge of controller.gauges ?? []) this.#gauge(controller, gauge);
+    const { of, rollout } = controller;
+    if (rollout !== undefined) this.#gauges.push(this.#rollouts.follow(of, cache, this.#ports.read.list(of), rollout));
     // Subscribed and listed in one turn: no event falls between.
     this.#router.connect(controller, reconciler.context, queue);
     this.#enqueueAll(controller, queue, reconciler.context);

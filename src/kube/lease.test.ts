@@ -120,15 +120,21 @@ describe("somebody else writes the Lease", () => {
     expect(told).toEqual(["leading", "lost: thief has taken the lease"]);
   });
 
-  test("without taking it: it is renewed from there", async () => {
+  test("without taking it: it is renewed from there, which is counted", async () => {
     const { env, api, join, lease } = world();
-    const { election } = join("a_1");
+    let slowPaths = 0;
+    const onSlowPath = () => {
+      slowPaths += 1;
+    };
+    const { election } = join("a_1", { onSlowPath });
     await env.advance(5000);
+    expect(slowPaths).toBe(0);
     const { metadata, ...rest } = lease()!;
     api.put(path, { ...rest, metadata: { ...metadata, labels: { seen: "yes" } } });
     await env.advance(20_000);
     expect(election.isLeader).toBe(true);
     expect(lease()?.metadata.labels).toEqual({ seen: "yes" });
+    expect(slowPaths).toBe(1);
   });
 
   test("or deletes it: it is made again", async () => {

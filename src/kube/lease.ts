@@ -23,6 +23,8 @@ export interface ElectionOptions {
   readonly onLost: (why: string) => void;
   /** Another process leads; told once for each. */
   readonly onOther?: (identity: string) => void;
+  /** A renewal had to read the Lease first, because somebody else had written it. */
+  readonly onSlowPath?: () => void;
 }
 
 export const electionDefaults = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2000 } as const;
@@ -167,6 +169,7 @@ export class Election {
     const spec = { ...lease.spec, renewTime: formatMicroTime(this.env.nowMs()) };
     const failure = this.took(await this.client.update(leases, { ...lease, spec }));
     if (failure?.why !== "conflict" && failure?.why !== "notFound") return failure;
+    this.options.onSlowPath?.();
     const found = await this.client.get(leases, { namespace, name });
     if (found.ok) this.see(found.object);
     // Somebody deleted it, or changed something else in it: it is still ours to write.

@@ -26,6 +26,7 @@ import { parseAddress } from "../process/address.ts";
 import { type Check, type Listener, listen } from "../process/endpoints.ts";
 import { ProcessMetrics } from "../process/metrics.ts";
 import { versionInfo } from "../process/version.ts";
+import { collectWatches } from "../process/watch-metrics.ts";
 import { openRecord } from "../record/index.ts";
 import { Caches } from "./caches.ts";
 import { metadataWatches } from "./metadata-watches.ts";
@@ -94,7 +95,12 @@ export async function startManager(
   const metrics = new ProcessMetrics(env);
   const kube = await connect(env, options, metrics, outside);
   const { client } = kube;
-  const record = openRecord(env, recordPath(flags["record-path"], process.env));
+  collectWatches(metrics, kube.cache);
+  const record = openRecord(env, recordPath(flags["record-path"], process.env), {
+    arrived: (how, tookMs) => {
+      if (how === "inPlace") metrics.observe(metricNames.inPlaceUpdateSeconds, {}, tookMs / 1000);
+    },
+  });
   const caches = new Caches(env, kube.cache, record, client, `${flags.namespace} ${versionInfo.version}`);
   const [served, settings] = await learnServer(env, kube, options);
   const events = EventRecorder.create(env, client, "kruise-manager", hostname());
@@ -296,6 +302,7 @@ function elect(env: Env, options: ManagerOptions, kube: Kube, { events, metrics,
       metrics.set(metricNames.managerIsLeader, {}, 0);
       fatal(`lost the lease: ${why}`);
     },
+    onSlowPath: () => metrics.add(metricNames.leaderElectionSlowpathTotal, { name }),
     onOther: (other) => env.log.info({ leader: other }, "another manager leads"),
   });
   election.start();

@@ -1,6 +1,7 @@
 /** The engine's and the admission rooms' counting, in Prometheus' format under controller-runtime's and OpenKruise's names. */
-import type { AdmissionMetrics, RefusalMetric } from "../admission/metrics.ts";
+import type { AdmissionMetrics, CertificateEnds, RefusalMetric } from "../admission/metrics.ts";
 import type { Labels, Metric, Metrics } from "../engine/metrics.ts";
+import { metrics as names } from "../engine/metrics-names.ts";
 import type { Env } from "../env/env.ts";
 import { collectProcessMetrics, observeLag } from "./process-metrics.ts";
 import { type Family, type HistogramSample, Registry, type Sample } from "./prometheus.ts";
@@ -8,11 +9,11 @@ import { type Family, type HistogramSample, Registry, type Sample } from "./prom
 /** As controller-runtime's: 5 ms to 60 s. */
 const latencySecondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-const refusals: Record<RefusalMetric, { help: string; labels: string[] }> = {
-  pod_unavailable_budget: { help: "Refusals by a PodUnavailableBudget.", labels: ["kind_namespace_name", "username"] },
-  namespace_deletion_protection: { help: "Refused deletions of namespaces.", labels: ["name", "username"] },
-  crd_deletion_protection: { help: "Refused deletions of CustomResourceDefinitions.", labels: ["name", "username"] },
-  workload_deletion_protection: { help: "Refused deletions of workloads.", labels: ["kind_namespace_name", "username"] },
+const refusals: Record<RefusalMetric, Metric> = {
+  pod_unavailable_budget: names.podUnavailableBudget,
+  namespace_deletion_protection: names.namespaceDeletionProtection,
+  crd_deletion_protection: names.crdDeletionProtection,
+  workload_deletion_protection: names.workloadDeletionProtection,
 };
 
 /** Whatever the engine counts. */
@@ -71,6 +72,8 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
   readonly #latency: Family<HistogramSample>;
   readonly #inFlight: Family<Sample>;
   readonly #certificates: Family<Sample>;
+  readonly #ends: Family<Sample>;
+  readonly #endsMs = new Map<string, number>();
   readonly #dropped: Family<Sample>;
 
   constructor(env: Env) {
@@ -78,31 +81,21 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
     const { registry } = this;
     collectProcessMetrics(registry, env.nowMs());
     observeLag(registry, env);
-    this.#refused = Object.fromEntries(Object.entries(refusals).map(([name, of]) => [name, registry.counter({ name, ...of })])) as Record<
+    this.#refused = Object.fromEntries(Object.entries(refusals).map(([name, metric]) => [name, registry.counter(metric)])) as Record<
       RefusalMetric,
       Family<Sample>
     >;
-    this.#requests = registry.counter({
-      name: "controller_runtime_webhook_requests_total",
-      help: "Admission requests by HTTP status code.",
-      labels: ["webhook", "code"],
-    });
+    this.#requests = registry.counter(names.webhookRequestsTotal);
     this.#latency = registry.histogram({
-      name: "controller_runtime_webhook_latency_seconds",
-      help: "Latency of admission requests.",
-      labels: ["webhook"],
-      buckets: latencySecondsBuckets,
+      ...names.webhookLatencySeconds,
+      buckets: names.webhookLatencySeconds.buckets ?? latencySecondsBuckets,
     });
-    this.#inFlight = registry.gauge({
-      name: "controller_runtime_webhook_requests_in_flight",
-      help: "Admission requests being answered.",
-      labels: ["webhook"],
-    });
-    this.#certificates = registry.counter({ name: "certwatcher_read_certificate_total", help: "Certificates taken into use." });
-    this.#dropped = registry.gauge({
-      name: "kruiser_webhooks_dropped",
-      help: "Entries left out of a webhook configuration because this version has no handler for their path.",
-      labels: ["configuration"],
+    this.#inFlight = registry.gauge(names.webhookInFlight);
+    this.#certificates = registry.counter(names.certwatcherReadCertificateTotal);
+    this.#ends = registry.gauge(names.certExpirySeconds);
+    this.#dropped = registry.gauge(names.webhooksDropped);
+    registry.onCollect(() => {
+      for (const [certificate, endMs] of this.#endsMs) this.#ends.of({ certificate }).value = (endMs - env.nowMs()) / 1000;
     });
   }
 
@@ -135,7 +128,9 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
     this.#dropped.of({ configuration }).value = count;
   }
 
-  certificateRead(): void {
+  certificateRead(ends: CertificateEnds): void {
     this.#certificates.of({}).add();
+    this.#endsMs.set("serving", ends.servingMs);
+    this.#endsMs.set("ca", ends.caMs);
   }
 }

@@ -1,11 +1,11 @@
 /** What Prometheus' client libraries say of a process, read when it is asked for, and how long the event loop is held up. */
 import { readdirSync } from "node:fs";
+import { metrics } from "../engine/metrics-names.ts";
 import type { Env } from "../env/env.ts";
 import type { Registry } from "./prometheus.ts";
 
 /** Often enough to see what holds up a request, seldom enough to cost nothing when nothing happens. */
 const lagSampleMs = 100;
-const lagSecondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 export function collectProcessMetrics(registry: Registry, startedMs: number): void {
   const cpu = registry.counter({ name: "process_cpu_seconds_total", help: "Total user and system CPU time spent in seconds." }).of({});
@@ -25,13 +25,7 @@ export function collectProcessMetrics(registry: Registry, startedMs: number): vo
 
 /** kruiser_event_loop_lag_seconds: how late a timer of 100 ms comes. Ends when the process stops. */
 export function observeLag(registry: Registry, env: Env): void {
-  const lag = registry
-    .histogram({
-      name: "kruiser_event_loop_lag_seconds",
-      help: "How late timers run because the event loop is held up.",
-      buckets: lagSecondsBuckets,
-    })
-    .of({});
+  const lag = registry.histogram({ ...metrics.eventLoopLagSeconds, buckets: metrics.eventLoopLagSeconds.buckets ?? [] }).of({});
   const sample = () => {
     if (env.stopped.aborted) return;
     const startedMs = env.monotonicMs();

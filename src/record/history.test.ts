@@ -104,6 +104,27 @@ test("what is open goes on in the next process", async () => {
   await second.close();
 });
 
+test("tells of each arrival how long it took, of those that an earlier process began as well", async () => {
+  const told: [string, number][] = [];
+  const arrived = (how: Moved["how"], tookMs: number) => void told.push([how, tookMs]);
+  const first = openRecord(new FakeEnv(), path, { arrived });
+  move(first, "a", "2", "inPlace", 0);
+  move(first, "b", "2", "create", 0);
+  move(first, "c", "2", "inPlace", 0);
+  move(first, "d", "2", "delete", 0);
+  first.history.landed(owner, (on) => on === "a" || on === "b", startMs + 1_500);
+  first.history.landed(owner, (on) => on === "a", startMs + 9_000);
+  await first.close();
+  const second = openRecord(new FakeEnv(), path, { arrived });
+  second.history.landed(owner, () => true, startMs + 60_000);
+  expect(told).toEqual([
+    ["inPlace", 1_500],
+    ["create", 1_500],
+    ["inPlace", 60_000],
+  ]);
+  await second.close();
+});
+
 test("a thousand moves are written over several turns", async () => {
   const env = new FakeEnv();
   const record = openRecord(env, path);

@@ -46,6 +46,7 @@ export interface Held {
 /** A move that has not arrived. `rollout` is known once it is written. */
 interface OpenMove {
   readonly revision: string;
+  readonly how: Moved["how"];
   readonly atMs: number;
   rollout: number;
 }
@@ -60,6 +61,8 @@ interface OpenHold {
 
 type Entry = (database: Database) => void;
 
+export type Arrived = (how: Moved["how"], tookMs: number) => void;
+
 interface OwnerState {
   readonly id: number;
   rollout: number;
@@ -69,6 +72,7 @@ interface OwnerState {
 export class History implements HistoryPort {
   readonly #env: Env;
   readonly #file: RecordFile;
+  readonly #arrived: Arrived;
   /** Owner uid → subject → its latest move. */
   readonly #open = new Map<string, Map<string, OpenMove>>();
   /** Owner uid → code → what it holds now. */
@@ -83,9 +87,11 @@ export class History implements HistoryPort {
   #timer: Cancel | undefined;
   #prunedAtMs: number;
 
-  constructor(env: Env, file: RecordFile) {
+  /** @param arrived told of each move that arrives, also of those that an earlier process began */
+  constructor(env: Env, file: RecordFile, arrived: Arrived = () => {}) {
     this.#env = env;
     this.#file = file;
+    this.#arrived = arrived;
     this.#prunedAtMs = env.monotonicMs();
     file.onRenewed(() => this.#beginAnew());
     this.#beginAnew();
@@ -93,7 +99,7 @@ export class History implements HistoryPort {
 
   moved({ owner, on, revision, how, atMs }: Moved): void {
     const uid = uidOf(owner);
-    const move: OpenMove = { revision, atMs, rollout: 0 };
+    const move: OpenMove = { revision, how, atMs, rollout: 0 };
     if (how === "delete") this.#close(uid, on);
     else this.#await(uid, on, move);
     this.#later((database) => {
@@ -112,6 +118,7 @@ export class History implements HistoryPort {
     for (const [on, move] of this.#open.get(uid) ?? []) {
       if (!hasLanded(on, move.revision)) continue;
       this.#close(uid, on);
+      this.#arrived(move.how, Math.max(0, atMs - move.atMs));
       this.#later((database) => {
         database
           .query("UPDATE move SET landed_at = ? WHERE rollout = ? AND subject = ? AND moved_at = ?")
@@ -245,7 +252,8 @@ export class History implements HistoryPort {
     this.#owners.clear();
     this.#openCount = 0;
     const moves = this.#file.attempt((database) => readOpenMoves(database)) ?? [];
-    for (const { uid, subject, revision, moved_at, rollout } of moves) this.#await(uid, subject, { revision, atMs: moved_at, rollout });
+    for (const { uid, subject, revision, how, moved_at, rollout } of moves)
+      this.#await(uid, subject, { revision, how, atMs: moved_at, rollout });
     for (const { uid, code, since, body } of this.#file.attempt((database) => readOpenHolds(database)) ?? []) {
       const holds = this.#holds.get(uid) ?? new Map<string, OpenHold>();
       this.#holds.set(uid, holds.set(code, { sinceMs: since, untilMs: undefined, ...holdBody(body) }));
@@ -296,6 +304,7 @@ interface OpenMoveRow {
   readonly uid: string;
   readonly subject: string;
   readonly revision: string;
+  readonly how: Moved["how"];
   readonly moved_at: number;
   readonly rollout: number;
 }
@@ -303,7 +312,7 @@ interface OpenMoveRow {
 function readOpenMoves(database: Database): readonly OpenMoveRow[] {
   return database
     .query<OpenMoveRow, [number]>(
-      `SELECT owner.uid, move.subject, rollout.revision, move.moved_at, move.rollout FROM move
+      `SELECT owner.uid, move.subject, rollout.revision, move.how, move.moved_at, move.rollout FROM move
        JOIN rollout ON rollout.id = move.rollout JOIN owner ON owner.id = rollout.owner
        WHERE move.landed_at IS NULL ORDER BY move.moved_at LIMIT ?`,
     )

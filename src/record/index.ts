@@ -10,7 +10,7 @@
  */
 import type { Env } from "../env/env.ts";
 import { type Place, RecordFile } from "./file.ts";
-import { History } from "./history.ts";
+import { type Arrived, History } from "./history.ts";
 import { Snapshots } from "./snapshots.ts";
 
 export type { Place } from "./file.ts";
@@ -33,9 +33,13 @@ export interface Record {
  * @param path of the file; its folder is made. Absent: memory only.
  * @throws never; why the file is not used is in the log and in `place`
  */
-export function openRecord(env: Env, path: string | undefined, options: { readonly fileBytesMax?: number } = {}): Record {
+export function openRecord(
+  env: Env,
+  path: string | undefined,
+  options: { readonly fileBytesMax?: number; readonly arrived?: Arrived } = {},
+): Record {
   const file = new RecordFile(env, path, options.fileBytesMax);
-  const history = new History(env, file);
+  const history = new History(env, file, options.arrived);
   const snapshots = new Snapshots(env, file);
   return {
     history,

@@ -142,6 +142,13 @@ describe("the process", () => {
       'rest_client_requests_total{code="200",method="GET"',
       "certwatcher_read_certificate_total",
       "process_cpu_seconds_total",
+      'kruiser_cert_expiry_seconds{certificate="serving"} 3',
+      'kruiser_cert_expiry_seconds{certificate="ca"} 3',
+      'kruiser_cache_synced{resource="clonesets.apps.kruise.io"} 1',
+      'kruiser_cache_objects{resource="clonesets.apps.kruise.io"}',
+      'kruiser_watch_restarts_total{resource="pods"}',
+      'kruiser_watch_silent_seconds{resource="pods"}',
+      'kruiser_relist_drift_total{resource="pods"} 0',
     ])
       expect(text).toContain(line);
     expect(text).toMatch(/controller_runtime_reconcile_total\{controller="cloneset-controller",result="[a-z_]+"\} [1-9]/);

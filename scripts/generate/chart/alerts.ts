@@ -1,6 +1,6 @@
 /** Alerts: what is watched, and what to do. The PrometheusRule and the runbooks of the reference are made from this. */
+import { daemonMetrics } from "../../../src/daemon/metrics-names.ts";
 import { metrics } from "../../../src/engine/metrics-names.ts";
-import { canBeAsked } from "../emitted.ts";
 
 export interface Alert {
   readonly name: string;
@@ -17,7 +17,7 @@ const m = metrics;
 const manager = 'job="kruise-metrics"';
 const ratio = (bad: string, all: string) => `${bad} / (${all} > 0)`;
 
-const all: readonly Alert[] = [
+export const alerts: readonly Alert[] = [
   {
     name: "KruiseManagerDown",
     expr: `absent(up{${manager}} == 1)`,
@@ -109,10 +109,10 @@ const all: readonly Alert[] = [
   },
   {
     name: "KruiseCertificateEnds",
-    expr: `${m.certExpirySeconds.name} < 14 * 86400`,
+    expr: `min by (certificate) (${m.certExpirySeconds.name}) < 14 * 86400`,
     for: "1h",
     severity: "critical",
-    summary: "the serving certificate ends in less than 14 days and was not renewed",
+    summary: "the webhooks' certificate ({{ $labels.certificate }}) ends in less than 14 days and was not renewed",
     runbook: [
       'The manager renews its own certificate 180 days ahead. That it did not: it may not write Secret `kruise-webhook-certs` (log: "webhook controller").',
       "With the gate EnableExternalCerts the injector (cert-manager) is the one to look at.",
@@ -130,12 +130,76 @@ const all: readonly Alert[] = [
   },
   {
     name: "KruiseRelistDrift",
-    expr: `increase(${m.relistDriftTotal.name}[1h]) > 0`,
+    expr: `sum by (resource) (increase(${m.relistDriftTotal.name}[1h])) > 0`,
+    for: "0m",
+    severity: "info",
+    summary: "changes of {{ $labels.resource }} were seen late",
+    runbook: [
+      "The watch could not go on where it was, so everything was listed, and some objects had changed meanwhile. Kruiser goes by the list; nothing is lost but time.",
+      "After an outage of the API server or of the network this is as it should be. Again and again without one: something between manager and API server (a proxy, a load balancer) drops events.",
+    ],
+  },
+  {
+    name: "KruiseWatchSilent",
+    expr: `max by (resource, pod) (${m.watchSilentSeconds.name}) > 900`,
+    for: "5m",
+    severity: "warning",
+    summary: "{{ $labels.pod }} has heard nothing of {{ $labels.resource }} for a quarter of an hour",
+    runbook: [
+      "A watch ends after ten minutes at the latest and begins again, so this one cannot: the API server refuses it or does not answer. The log of that pod has `watch cache` and the reason.",
+      "Until it is back, what is shown and decided for this kind is of the past. A restart of that pod is safe.",
+    ],
+  },
+  {
+    name: "KruiseCacheNotSynced",
+    expr: `min by (resource, pod) (${m.cacheSynced.name}) == 0 and on (resource) max by (resource) (${m.cacheObjects.name}) > 0`,
+    for: "10m",
+    severity: "warning",
+    summary: "{{ $labels.pod }} cannot list or watch {{ $labels.resource }}",
+    runbook: [
+      "RBAC, or an API server under load: `rest_client_requests_total` by code. Controllers that need this kind do not start without it.",
+    ],
+  },
+  {
+    name: "KruiseWebhookFailOpen",
+    expr: 'sum by (name) (increase(apiserver_admission_webhook_fail_open_count{name=~".+[.]kb[.]io"}[15m])) > 0',
     for: "0m",
     severity: "warning",
-    summary: "the watch of {{ $labels.resource }} had missed changes",
+    summary: "requests passed without {{ $labels.name }}",
     runbook: [
-      "A list showed other objects than the watch had told of. Kruiser has taken the list; something between it and the API server (a proxy, a load balancer) drops events.",
+      "The API server could not ask a manager, and the webhook's failurePolicy is Ignore. Pods that were made meanwhile may lack what SidecarSets add: `kruiser_injection_missed` counts them, and the SidecarSet's condition names the first.",
+      "Is a manager ready, and can the API server reach it?",
+    ],
+  },
+  {
+    name: "KruiseWebhooksLeftOut",
+    expr: `max by (configuration) (${m.webhooksDropped.name}) > 0 and on () (max(${m.managerIsLeader.name}) == 1)`,
+    for: "30m",
+    severity: "info",
+    summary: "{{ $value }} entries of {{ $labels.configuration }} are not active",
+    runbook: [
+      "Their paths are of features whose gates are off, of CRDs that are missing, or of another version. The Event `WebhooksLeftOut` on the configuration names them.",
+    ],
+  },
+  {
+    name: "KruiseBudgetBlocks",
+    expr: `sum by (kind_namespace_name) (increase(${m.podUnavailableBudget.name}[10m])) > 0`,
+    for: "30m",
+    severity: "warning",
+    summary: "a PodUnavailableBudget has refused to let pods of {{ $labels.kind_namespace_name }} go for half an hour",
+    runbook: [
+      "Somebody, mostly a node drain, asks again and again. `kubectl get pub -A` shows how many pods may be missing and how many are; pods that are broken for other reasons use the budget up.",
+      'To let the drain through: repair those pods, raise `maxUnavailable`, or annotate single pods with `pub.kruise.io/no-protect: "true"`.',
+    ],
+  },
+  {
+    name: "KruiseImagePullsFail",
+    expr: `sum(increase(${daemonMetrics.pulls.name}{result="failed"}[1h])) > 10`,
+    for: "0m",
+    severity: "info",
+    summary: "{{ $value }} images could not be pulled ahead within an hour",
+    runbook: [
+      "`kubectl get imagepulljobs -A`; the status of the NodeImage, and the Event `PullImageFailed`, have the words of the registry.",
     ],
   },
   {
@@ -168,6 +232,3 @@ const all: readonly Alert[] = [
     ],
   },
 ];
-
-/** Those whose metrics are counted. */
-export const alerts: readonly Alert[] = all.filter(({ expr }) => canBeAsked(expr));

@@ -3,7 +3,7 @@
  * kill at a time for each container; what was begun before a crash goes on, and what was finished is not done again.
  */
 
-import type { Metric, Metrics } from "../../engine/metrics.ts";
+import type { Metrics } from "../../engine/metrics.ts";
 import type { Env } from "../../env/env.ts";
 import type { Fetch } from "../../env/network.ts";
 import type { EventRecorder } from "../../kube/events.ts";
@@ -11,18 +11,12 @@ import { pods } from "../../kube/kinds.ts";
 import type { ContainerPort, Handler } from "../../kube/types.ts";
 import type { RuntimeService } from "../cri/client.ts";
 import { grpcCode } from "../cri/grpc.ts";
+import { daemonMetrics } from "../metrics-names.ts";
 import type { DaemonRecord, Deed } from "../record.ts";
 import { runHook } from "./hook.ts";
 
 /** Seconds; a container gets at least these to end by itself. */
 export const graceSecondsMin = 2;
-
-const kills: Metric = {
-  name: "kruiser_daemon_kills_total",
-  help: "Containers stopped, by who wanted it and what came of it.",
-  type: "counter",
-  labels: ["by", "result"],
-};
 
 export interface KillOrder {
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
@@ -136,12 +130,12 @@ export class Killer {
     // A container that is gone has ended.
     if (stopped.ok || stopped.code === grpcCode.notFound) {
       record.end("kill", order.containerId, { ...body, result: "stopped" });
-      metrics.add(kills, { by: order.by, result: "stopped" });
+      metrics.add(daemonMetrics.kills, { by: order.by, result: "stopped" });
       return { ok: true };
     }
     const retry = stopped.code === grpcCode.unavailable || stopped.code === grpcCode.cancelled;
     if (!retry) record.end("kill", order.containerId, { ...body, result: "failed" });
-    metrics.add(kills, { by: order.by, result: retry ? "interrupted" : "failed" });
+    metrics.add(daemonMetrics.kills, { by: order.by, result: retry ? "interrupted" : "failed" });
     return { ok: false, retry, message: withoutId(stopped.message, order) };
   }
 

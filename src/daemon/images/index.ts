@@ -10,7 +10,6 @@
  * memory.ts   what survives a restart?
  */
 import { type NodeImage, nodeImages } from "../../api/nodeimage.ts";
-import type { Metric } from "../../engine/metrics.ts";
 import { type Worked, WorkQueue } from "../../engine/queue.ts";
 import type { KubeClient } from "../../kube/client.ts";
 import { TokenBucket } from "../../kube/flow.ts";
@@ -19,6 +18,7 @@ import { failureText } from "../../kube/outcome.ts";
 import { mergePatchOf } from "../../kube/patch/merge.ts";
 import { refOfOwner } from "../../workload/images/tasks.ts";
 import type { Frame, Part } from "../frame.ts";
+import { daemonMetrics as names } from "../metrics-names.ts";
 import { patchStatus } from "../patch-status.ts";
 import { Credentials } from "./credentials/index.ts";
 import { NodeFiles } from "./credentials/node-files.ts";
@@ -49,21 +49,6 @@ export const pullerLimits = {
 } as const;
 
 const name = "kruise-daemon-imagepuller";
-
-const pulls: Metric = {
-  name: "kruiser_daemon_image_pulls_total",
-  help: "Tasks that came to an end: pulled, present (it was there already), failed.",
-  type: "counter",
-  labels: ["result"],
-};
-const seconds: Metric = {
-  name: "kruiser_daemon_image_pull_seconds",
-  help: "How long tasks took, with all their attempts.",
-  type: "histogram",
-  labels: ["result"],
-  buckets: [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
-};
-const inFlight: Metric = { name: "kruiser_daemon_image_pulls_in_flight", help: "Images being pulled now.", type: "gauge", labels: [] };
 
 /** Whatever the gate KruiseDaemon says: an agent that was started serves what is asked of it. */
 export async function imagesPart(frame: Frame): Promise<Part> {
@@ -109,7 +94,7 @@ export class Puller implements Part {
     });
     this.#queue = new WorkQueue(env, { name: "imagepuller", workers: 1, work: () => this.#work(), backoff: pullerLimits, metrics });
     this.#writes = new TokenBucket(env, { perSecond: pullerLimits.writesPerSecond, burst: pullerLimits.writeBurst });
-    metrics.onCollect(() => metrics.set(inFlight, {}, this.#crew.pulling));
+    metrics.onCollect(() => metrics.set(names.pullsInFlight, {}, this.#crew.pulling));
   }
 
   start(): void {
@@ -151,8 +136,8 @@ export class Puller implements Part {
   #tell(task: Task, ended: Ended, how: "present" | "pulled" | "failed"): void {
     const { env, events, metrics, kube } = this.#frame;
     const took = (ended.endMs - ended.startMs) / 1000;
-    metrics.add(pulls, { result: how });
-    metrics.observe(seconds, { result: how }, took);
+    metrics.add(names.pulls, { result: how });
+    metrics.observe(names.pullSeconds, { result: how }, took);
     const text = `image ${task.image}:${task.tag}`;
     env.log.info({ image: task.image, tag: task.tag, result: how, seconds: took }, "a pull has ended");
     const nodeImage = kube.cache.get(nodeImages, this.#key);

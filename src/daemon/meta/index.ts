@@ -8,7 +8,6 @@
  * restarter.ts   stopping containers that are out of date
  */
 import { annotation } from "../../api/names.ts";
-import type { Metric } from "../../engine/metrics.ts";
 import { type Worked, WorkQueue } from "../../engine/queue.ts";
 import { type Key, keyOf, keyText, refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
@@ -19,6 +18,7 @@ import { containersOfPod } from "../containers/read.ts";
 import type { RuntimeService } from "../cri/client.ts";
 import { splitContainerId } from "../cri/runtimes.ts";
 import type { Frame, Part } from "../frame.ts";
+import { daemonMetrics } from "../metrics-names.ts";
 import { type ContainerMeta, metaText } from "./annotation.ts";
 import { type Environment, environmentOf } from "./environment.ts";
 import { environmentsNeeded, type Observed, reportOf } from "./report.ts";
@@ -36,13 +36,6 @@ export const metaLimits = {
 } as const;
 
 const name = "kruise-daemon-containermeta";
-
-const reports: Metric = {
-  name: "kruiser_daemon_meta_reports_total",
-  help: "Reports of a pod's containers written to its annotation.",
-  type: "counter",
-  labels: ["result"],
-};
 
 /** Undefined without the gate DaemonWatchingPod. */
 export function metaPart(frame: Frame): Part | undefined {
@@ -131,7 +124,7 @@ class Reporter {
     const { metrics, env } = this.#frame;
     const body = { metadata: { uid: pod.metadata.uid, annotations: { [annotation.runtimeContainersMeta]: metaText(containers) } } };
     const written = await this.#client.patch(refOf(pods, pod as Pod), "strategic", body, { subresource: "status" });
-    metrics.add(reports, { result: written.ok ? "written" : written.why });
+    metrics.add(daemonMetrics.metaReports, { result: written.ok ? "written" : written.why });
     if (written.ok || written.why === "notFound") return undefined;
     if (written.why === "conflict") return { next: "soon" };
     env.log.warn({ pod: pod.metadata.name, problem: failureText(written) }, "cannot report the pod's containers");

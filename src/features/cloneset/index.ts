@@ -13,6 +13,7 @@ import { explainer } from "./explain.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
 import { cloneSetPreDownloader } from "./predownload.ts";
+import { rolloutStage } from "./stage.ts";
 import { cloneSetConcerns, watches } from "./watches.ts";
 import { webhooks } from "./webhooks.ts";
 
@@ -23,6 +24,7 @@ export const cloneSetController = controller({
   watches,
   concerns: (change) => cloneSetConcerns(change as Seen<CloneSet>),
   reads: [controllerRevisions, nodes],
+  rollout: rolloutStage,
   observe,
   plan,
 });
