@@ -67,10 +67,16 @@ describe("acceptance", () => {
         message: '{"mesh":false}',
       });
     }
-    const said = stage.world.events.filter(({ reason }) => reason === "NotUpgradablePods");
-    expect(said.length).toBeGreaterThan(0);
-    expect(said[0]?.on.of.kind).toBe("SidecarSet");
-    expect(said[0]?.message).toContain("2 pods");
+    const said = () => stage.world.events.filter(({ reason }) => reason === "NotUpgradablePods");
+    expect(said()).toHaveLength(1);
+    expect(said()[0]?.on.of.kind).toBe("SidecarSet");
+    expect(said()[0]?.message).toContain("2 pods");
+    await stage.env.advance(60_000);
+    expect(said()).toHaveLength(1);
+    // Said again of a change on top of it, which does not get to them either.
+    await stage.edit(image("2"));
+    expect(said()).toHaveLength(2);
+    await stage.edit(image("1"));
     expect(stage.runner.reasons.of("sidecarset-controller", { namespace: "", name: "mesh" }).map(({ code }) => code)).toEqual([
       "NeedsRecreate",
       "NeedsRecreate",

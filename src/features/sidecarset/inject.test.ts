@@ -329,6 +329,23 @@ describe("merging", () => {
     );
   });
 
+  test.each([
+    ["", '{"b": 1, "a": 2}', '{"b": 1, "a": 2}'],
+    ['{"b": 1, "a": 2}', '{"a": 2}', '{"a":2,"b":1}'],
+    [
+      '{"z": {"y": 1, "x": 2}, "k": {"q": 1, "p": 2}}',
+      '{"z": {"w": null, "a": {"d": 1, "c": 2}}}',
+      '{"k":{"q":1,"p":2},"z":{"a":{"c":2,"d":1},"x":2,"y":1}}',
+    ],
+    ['{"a": {"b": 1}}', '{"a": null, "c": null}', "{}"],
+    ['{"a": 1}', "[1, 2]", "[1,2]"],
+    ["1", '{"a": {"b": null}}', '{"a":{}}'],
+  ])("merged into %j, the patch %j makes %j", async (json, patch, expected) => {
+    const { add, inject } = stage();
+    add(sidecarSet("a", { patchPodMetadata: [{ patchPolicy: "MergePatchJson", annotations: { json: patch } }] }));
+    expect((await inject(pod("web-1", {}, { annotations: { json } }))).metadata.annotations?.["json"]).toBe(expected);
+  });
+
   test("entries of other sets are kept, old shapes are read, garbage refuses the pod", async () => {
     const { add, inject, refusal } = stage();
     add(sidecarSet("mesh", { containers: [sidecar("log")] }));

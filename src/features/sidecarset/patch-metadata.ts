@@ -1,6 +1,6 @@
 /** patchPodMetadata: annotations that a SidecarSet gives to its pods. */
 import type { SidecarSetPatchPodMetadata } from "../../api/sidecarset.ts";
-import { deepEqual, type Fields, fieldsOf, getOwn, isFields, setOwn, textOf } from "../../kube/json.ts";
+import { fieldsOf, getOwn, isFields, setOwn, textOf } from "../../kube/json.ts";
 
 export type Annotations = Readonly<Record<string, string>>;
 export type Patched = { readonly ok: true; readonly annotations: Annotations } | { readonly ok: false; readonly problem: string };
@@ -47,8 +47,7 @@ function mergedText(current: string, patch: string): Next {
   const merge = parsed(patch);
   if (merge === undefined || typeof merge.value !== "object" || merge.value === null)
     return { problem: "the patch is neither a JSON object nor an array" };
-  const after = mergePatch(before.value, merge.value);
-  return { value: deepEqual(before.value, after) ? current : JSON.stringify(withSortedKeys(after)) };
+  return { value: JSON.stringify(mergePatch(before.value, merge.value)) };
 }
 
 function parsed(text: string): { readonly value: unknown } | undefined {
@@ -59,20 +58,15 @@ function parsed(text: string): { readonly value: unknown } | undefined {
   }
 }
 
-/** RFC 7386. */
+/** RFC 7386. The keys of what was merged are in order, as OpenKruise writes them; what the patch does not touch stays as it is. */
 function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isFields(patch)) return patch;
-  const result: Record<string, unknown> = { ...fieldsOf(target) };
-  for (const key of Object.keys(patch)) {
-    if (patch[key] === null) delete result[key];
-    else setOwn(result, key, mergePatch(getOwn(result, key), patch[key]));
+  const before = fieldsOf(target);
+  const merged: Record<string, unknown> = {};
+  for (const key of [...new Set([...Object.keys(before), ...Object.keys(patch)])].sort()) {
+    const change = getOwn(patch, key);
+    if (change === undefined) setOwn(merged, key, before[key]);
+    else if (change !== null) setOwn(merged, key, mergePatch(getOwn(before, key), change));
   }
-  return result;
-}
-
-function withSortedKeys(value: unknown): unknown {
-  if (!isFields(value)) return value;
-  const sorted: Record<string, unknown> = {};
-  for (const key of Object.keys(value).sort()) setOwn(sorted, key, (value as Fields)[key]);
-  return sorted;
+  return merged;
 }

@@ -111,9 +111,14 @@ function planUpdates(world: World, target: Target): Updates {
   return {
     actions: [...told, ...refused, ...choice.chosen.map((member) => updatePod(world, member, target))],
     reasons: [...heldReasons(choice), ...arriving],
-    // Said when it is news to a pod, not in every round.
-    events: refused.length > 0 ? [notUpgradableEvent(choice.notUpgradable.length)] : [],
+    // Said when it is news to a pod, and after each change of the set, not in every round.
+    events:
+      choice.notUpgradable.length > 0 && (refused.length > 0 || isNew(world)) ? [notUpgradableEvent(choice.notUpgradable.length)] : [],
   };
+}
+
+function isNew({ observed: { set } }: World): boolean {
+  return set.status?.observedGeneration !== set.metadata.generation;
 }
 
 function notUpgradableEvent(count: number): EventDraft {

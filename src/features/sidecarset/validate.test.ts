@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { annotation } from "../../api/names.ts";
 import type { SidecarSetSpec } from "../../api/sidecarset.ts";
-import { filled, given, type Loose, one, refusal, selector, type World, warnings } from "./testing/admission.ts";
+import { asked, contextOf, filled, given, type Loose, one, refusal, selector, type World, warnings } from "./testing/admission.ts";
 import { pod, sidecarSet, stage } from "./testing/objects.ts";
+import { validate } from "./webhooks.ts";
 
 describe("refusing", () => {
   const policy = (more: Loose) => ({
@@ -164,6 +165,15 @@ describe("refusing", () => {
     const message = await refusal(given({ updateStrategy }, canary(name)), undefined, { others: [base, otherCanary] });
     expect(message === "" ? "" : message).toContain(expected);
     if (expected === "") expect(message).toBe("");
+  });
+
+  test("a base that was made a moment ago and is not in the cache yet is asked of the server", async () => {
+    const request = asked(filled(given({ updateStrategy: { type: "NotUpdate" } }, canary("base"))));
+    const { read, settings } = contextOf({ others: [base] });
+    const behind = { get: () => undefined, list: () => [], find: () => [], live: read.live };
+    expect(await validate(request, { read: behind, settings })).toMatchObject({ allowed: true });
+    read.fault = () => ({ ok: false, why: "unavailable", mayHaveHappened: false, message: "down" });
+    expect(await validate(request, { read: behind, settings })).toMatchObject({ allowed: false, message: expect.stringContaining("down") });
   });
 
   test("a canary keeps its base, and a base does not clash with its canary", async () => {

@@ -7,6 +7,7 @@ import type { Settings } from "../../api/settings.ts";
 import { type SidecarSet, sidecarSets } from "../../api/sidecarset.ts";
 import type { Reader } from "../../kube/access.ts";
 import { type Fields, fieldsOf, isAbsent, itemsOf, textOf } from "../../kube/json.ts";
+import { failureText } from "../../kube/outcome.ts";
 import { isNativeSidecar } from "../../kube/pod.ts";
 import { type FieldError, FieldErrors } from "../../kube/validate/field-error.ts";
 import { validateMetadata } from "../../kube/validate/metadata.ts";
@@ -30,7 +31,7 @@ export async function validateSidecarSet(
 ): Promise<readonly FieldError[]> {
   const errors = new FieldErrors();
   errors.list.push(...validateMetadata(set.metadata, { namespaced: false, nameProblems }));
-  checkCanary(errors, set, old, context.read);
+  await checkCanary(errors, set, old, context.read);
   await checkSpec(errors, set, context);
   if (old !== undefined) checkChange(errors, set, old);
   if (!errors.any) checkClashes(errors, set, context.read.list(sidecarSets));
@@ -47,15 +48,22 @@ function nameProblems(name: string): readonly string[] {
   return problems;
 }
 
-function checkCanary(errors: FieldErrors, set: Readonly<SidecarSet>, old: Readonly<SidecarSet> | undefined, read: Reader): void {
+async function checkCanary(
+  errors: FieldErrors,
+  set: Readonly<SidecarSet>,
+  old: Readonly<SidecarSet> | undefined,
+  read: Reader,
+): Promise<void> {
   const base = baseOf(set);
   if (base === undefined) return;
   const { name } = set.metadata;
   if (base === name)
     errors.invalid("metadata", name, `a canary cannot be its own base: annotation ${annotation.sidecarSetBase} names another SidecarSet`);
   else {
-    const found = read.get(sidecarSets, { namespace: "", name: base });
-    if (found === undefined) errors.invalid("metadata", base, `annotation ${annotation.sidecarSetBase}: there is no SidecarSet ${base}`);
+    const found = await setNamed(base, read);
+    if (typeof found === "string") errors.invalid("metadata", base, `annotation ${annotation.sidecarSetBase}: ${found}`);
+    else if (found === undefined)
+      errors.invalid("metadata", base, `annotation ${annotation.sidecarSetBase}: there is no SidecarSet ${base}`);
     else if (baseOf(found) !== undefined)
       errors.invalid("metadata", base, `annotation ${annotation.sidecarSetBase}: SidecarSet ${base} is a canary itself`);
   }
@@ -63,6 +71,15 @@ function checkCanary(errors: FieldErrors, set: Readonly<SidecarSet>, old: Readon
     errors.invalid("metadata", base, `annotation ${annotation.sidecarSetBase} cannot be changed: create another canary`);
   }
   if (set.spec.updateStrategy?.type !== "NotUpdate") errors.invalid("metadata", name, "a canary needs spec.updateStrategy.type NotUpdate");
+}
+
+/** A base and its canary may be in one file, and so created faster than the cache shows the base. A text: why it cannot be read. */
+async function setNamed(name: string, read: Reader): Promise<Readonly<SidecarSet> | string | undefined> {
+  const cached = read.get(sidecarSets, { namespace: "", name });
+  if (cached !== undefined) return cached;
+  const answer = await read.live.get(sidecarSets, { namespace: "", name });
+  if (answer.ok) return answer.object;
+  return answer.why === "notFound" ? undefined : failureText(answer);
 }
 
 async function checkSpec(errors: FieldErrors, set: Readonly<SidecarSet>, context: ValidationContext): Promise<void> {
