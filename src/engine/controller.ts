@@ -18,6 +18,8 @@ export interface Context {
 export interface Controller<O = unknown, S = unknown> {
   /** As in logs, metrics and user agents: "cloneset-controller". */
   readonly name: string;
+  /** Who tells its Events, as `kubectl describe` shows; default: its name. */
+  readonly component?: string;
   /** The kind whose keys are worked on. */
   readonly of: Kind;
   /** The flag that sets the number of workers ("cloneset-workers"), and its default. */

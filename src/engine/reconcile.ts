@@ -264,7 +264,8 @@ export class Reconciler {
 
   #emit(subject: Look["subject"], key: Key, draft: EventDraft): void {
     const { type, reason, message } = draft;
-    this.#deps.events.emit(draft.on ?? this.#owner(subject, key), { type, reason, message, component: this.#controller.name });
+    const { name, component = name } = this.#controller;
+    this.#deps.events.emit(draft.on ?? this.#owner(subject, key), { type, reason, message, component });
   }
 
   #round(key: Key): Round {

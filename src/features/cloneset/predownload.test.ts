@@ -96,7 +96,9 @@ describe("the jobs", () => {
       sandboxConfig: { labels: { app: "web", "controller.kubernetes.io/hash": hash }, annotations: { note: "x" } },
     });
     expect(marks(house, names.update)).toEqual(["apps.kruise.io/pre-predownload-created"]);
-    expect(house.world.events).toMatchObject([{ type: "Normal", reason: "CreatedImagePullJob", on: { name: "web" } }]);
+    expect(house.world.events).toMatchObject([
+      { type: "Normal", reason: "CreatedImagePullJob", on: { name: "web" }, component: "cloneset-controller" },
+    ]);
   });
   test("m33: gone when the update is over; another owner's stay", async () => {
     const { house, names, report } = await scene({ after: template("app:2", "proxy:2") });

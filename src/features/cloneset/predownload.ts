@@ -28,6 +28,7 @@ export interface PreDownloadObserved {
 
 export const cloneSetPreDownloader = controller<PreDownloadObserved, never>({
   name: "cloneset-image-predownload",
+  component: "cloneset-controller",
   of: cloneSets,
   workers: { count: 1 },
   enabled: ({ gates }) => gates.enabled("KruiseDaemon") && gates.enabled("PreDownloadImageForInPlaceUpdate"),
