@@ -141,7 +141,7 @@ describe("admission over HTTP", () => {
 });
 
 describe("dry run", () => {
-  test("what a review writes becomes a dry run, and no Event is sent", async () => {
+  test("what a review writes becomes a dry run; what it tells is told", async () => {
     const calls: unknown[] = [];
     const answer = { ok: true, object: {} as never } as const;
     const context = contextWith({
@@ -161,9 +161,9 @@ describe("dry run", () => {
     };
     const handler = handlerWith([webhook(review)], context);
     expect(await reviewOf(handler(post("/validate-x", reviewText(podRequest({ dryRun: true })))))).toMatchObject({ allowed: false });
-    expect(calls).toEqual([{ subresource: "status", dryRun: true }]);
+    expect(calls).toEqual(["event", { subresource: "status", dryRun: true }]);
     await handler(post("/validate-x", reviewText(podRequest())));
-    expect(calls.slice(1)).toEqual(["event", { subresource: "status" }]);
+    expect(calls.slice(2)).toEqual(["event", { subresource: "status" }]);
   });
 });
 

@@ -185,7 +185,7 @@ async function readBody(request: Request, bytesMax: number): Promise<Body> {
   }
 }
 
-/** A dry run leaves no trace outside: whatever a review writes becomes a dry run itself, and Events are not sent. */
+/** A dry run changes nothing: whatever a review writes becomes a dry run itself. A refusal is told and counted like any other. */
 function dryContext(context: AdmissionContext): AdmissionContext {
   const { write } = context;
   const dry = <T extends WriteOptions | DeleteOptions>(options?: T) => ({ ...options, dryRun: true }) as T & { dryRun: true };
@@ -197,5 +197,5 @@ function dryContext(context: AdmissionContext): AdmissionContext {
     delete: (ref, options) => write.delete(ref, dry(options)),
     evict: (ref, options) => write.evict(ref, dry(options)),
   };
-  return { ...context, write: dryWriter, emit() {}, nowMs: () => context.nowMs(), random: () => context.random() };
+  return { ...context, write: dryWriter, nowMs: () => context.nowMs(), random: () => context.random() };
 }

@@ -50,12 +50,13 @@ describe("deletions and evictions", () => {
     expect(ledger()?.unavailableAllowed).toBe(1);
   });
 
-  test("a dry run that would be refused is, and counted", async () => {
+  test("a dry run that would be refused is, told and counted", async () => {
     const { budget, pod, replica } = town();
     budget({}, status(0, 7));
-    const { admit, refused } = replica();
+    const { admit, refused, emitted } = replica();
     expect(code(await admit(deletion(pod("web-0"), true)))).toBe(403);
     expect(refused).toHaveLength(1);
+    expect(emitted).toMatchObject([{ on: "web-0", reason: "PubPreventPodDeletion" }]);
   });
 
   test.each<[string, (pod: Pod) => Pod, object?]>([
