@@ -23,12 +23,16 @@ export class Router {
     this.#metrics = metrics;
   }
 
-  /** Wakes keys of `controller` from now on. */
-  connect(controller: Controller, context: Context, queue: WorkQueue): void {
+  /**
+   * Wakes keys of `controller` from now on.
+   * @param isForeign whether somebody else wrote the status of the object: that concerns every controller that writes it
+   */
+  connect(controller: Controller, context: Context, queue: WorkQueue, isForeign: (object: Readonly<KubeObject>) => boolean): void {
     const concerns = this.#ownRoute(controller, context);
     this.#add(controller.of, (before, after) => {
       const object = after ?? before;
-      if (object !== undefined && concerns(before, after)) queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
+      if (object === undefined || !(concerns(before, after) || isForeign(object))) return;
+      queue.add(keyOf(object), changedByUser(before, after) ? "fresh" : "noise");
     });
     for (const watch of controller.watches) this.#add(watch.of, this.#route(controller, watch, context, queue));
   }

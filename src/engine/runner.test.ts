@@ -56,6 +56,36 @@ describe("a controller at work", () => {
     expect(world.events.slice(eventsBefore).map(({ reason }) => reason)).toEqual(["SuccessfulUpdate"]);
   });
 
+  test.each<[string, Herd["status"] | undefined]>([
+    ["written by us", undefined],
+    ["found right", { replicas: 0, updated: 0 }],
+  ])(
+    "a status that somebody else changes is put right, also by a controller that leaves out what it wrote itself: %s",
+    async (_, status) => {
+      const looks = { count: 0 };
+      const deaf: Controller = {
+        ...herdController(),
+        concerns: ({ before, after }) => before?.metadata.generation !== after?.metadata.generation,
+        observe: (context, key) => {
+          looks.count += 1;
+          return herdController().observe(context, key);
+        },
+      };
+      const { world, rest } = await startHouse([deaf], { latencyMs: 3, watchLagMs: 20 });
+      const generation = { generation: 1 };
+      world.add<Herd>(herds, { metadata: { namespace: "shop", name: "web", ...generation }, spec: { replicas: 0, revision: "1" }, status });
+      await rest();
+      const before = looks.count;
+      world.edit<Herd>(herds, web, (herd) => {
+        herd.status = { replicas: 99, updated: 7 };
+        herd.metadata.generation = 1;
+      });
+      await rest();
+      expect(world.now<Herd>(herds, web)?.status).toEqual({ replicas: 0, updated: 0 });
+      expect(looks.count).toBe(before + 1);
+    },
+  );
+
   test("the status is kept up to date while many actions run", async () => {
     const { world, rest, env } = await startHouse([herdController()], { latencyMs: 50, writesInFlightMax: 2 });
     addHerd(world, 200);

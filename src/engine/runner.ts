@@ -186,7 +186,7 @@ export class Runner {
     const { of, rollout } = controller;
     if (rollout !== undefined) this.#gauges.push(this.#rollouts.follow(of, cache, this.#ports.read.list(of), rollout));
     // Subscribed and listed in one turn: no event falls between.
-    this.#router.connect(controller, reconciler.context, queue);
+    this.#router.connect(controller, reconciler.context, queue, (object) => status.isForeign(object));
     this.#enqueueAll(controller, queue, reconciler.context);
     this.#env.log.info({ controller: controller.name, workers: this.#workers(controller) }, "Starting workers");
   }

@@ -171,11 +171,27 @@ describe("writing", () => {
       herd.status = { message: "left behind" };
     });
     void submit({ ready: 1 });
-    await env.advance(1_000);
+    await env.advance(100);
     expect(status()).toEqual({ ready: 1, message: "left behind" });
-    void submit({ ready: 1 });
     await env.advance(1_000);
     expect(status()).toEqual({ ready: 1 });
+    const writes = world.writes().length;
+    await env.advance(10_000);
+    expect(world.writes()).toHaveLength(writes);
+  });
+
+  test("a status is foreign when it is neither what was written nor what was found right", async () => {
+    const { env, world, submit, writer, key } = tryOut();
+    const now = () => world.now<Herd>(herds, key) as Herd;
+    expect(writer.isForeign(now())).toBe(false);
+    void submit({ ready: 1 });
+    await env.advance(1_000);
+    expect(writer.isForeign(now())).toBe(false);
+    expect(writer.isForeign({ ...now(), status: { ready: 2 } } as Herd)).toBe(true);
+    void submit({ ready: 1 });
+    expect(writer.isForeign({ ...now(), status: undefined } as Herd)).toBe(true);
+    writer.forget(key);
+    expect(writer.isForeign({ ...now(), status: { ready: 2 } } as Herd)).toBe(false);
   });
 
   test("a flush writes what still waits", async () => {

@@ -31,6 +31,8 @@ interface Entry {
   isWriting: boolean;
   /** What was sent last, and what the server made of it. */
   settled: { readonly sent: Fields; readonly became: unknown } | undefined;
+  /** As last seen to be what it should be, or as the server answered last. */
+  right: unknown;
 }
 
 export class StatusWriter {
@@ -65,26 +67,28 @@ export class StatusWriter {
       known.wanted = { status };
       return undefined;
     }
+    const entry = known ?? newEntry();
+    if (known === undefined) this.#entries.set(id, entry);
     if (missing(object, status, known) === undefined) {
-      if (known !== undefined) this.#drop(known);
+      entry.right = statusOf(object);
+      this.#drop(entry);
       return undefined;
     }
-    const entry = known ?? {
-      uid: "",
-      generation: undefined,
-      writtenAtMs: 0,
-      wanted: undefined,
-      timer: undefined,
-      isWriting: false,
-      settled: undefined,
-    };
-    if (known === undefined) this.#entries.set(id, entry);
     entry.wanted = { status };
     const isNew = entry.uid !== object.metadata.uid || entry.generation !== object.metadata.generation;
     const waitMs = isNew ? 0 : entry.writtenAtMs + this.intervalMs - this.#deps.env.monotonicMs();
     if (waitMs <= 0) return this.#write(key, entry);
     this.#arm(key, entry, waitMs);
     return undefined;
+  }
+
+  /** Whether somebody else wrote this status: it is neither what this writer made of it nor what it found right. */
+  isForeign(object: Readonly<KubeObject>): boolean {
+    const entry = this.#entries.get(keyText({ namespace: object.metadata.namespace ?? "", name: object.metadata.name }));
+    // Our own write may be seen before it is answered; what others made of it meanwhile is looked at then.
+    if (entry === undefined || entry.isWriting) return false;
+    const status = statusOf(object);
+    return status !== entry.right && !deepEqual(status, entry.right);
   }
 
   /** The object is gone. */
@@ -162,7 +166,11 @@ export class StatusWriter {
     const answer = await write.patch(ref, "merge", { metadata: { uid: ref.uid }, status: patch }, { subresource: "status" });
     if (answer.ok) {
       cache.put(this.#of, answer.object);
-      entry.settled = { sent: patch, became: fieldsOf(answer.object)["status"] };
+      entry.right = statusOf(answer.object);
+      entry.settled = { sent: patch, became: entry.right };
+      const now = read.get(this.#of, ref);
+      // Somebody else wrote at the same time: what is missing now is sent again.
+      if (entry.wanted === undefined && now !== undefined && missing(now, wanted, entry) !== undefined) entry.wanted = { status: wanted };
       if (isPartOf(statusPatch(entry.settled.became, wanted), patch))
         env.log.warn(
           { kind: this.#of.kind, namespace: ref.namespace, name: ref.name, patch },
@@ -175,6 +183,21 @@ export class StatusWriter {
     return answer.why === "notFound" ? undefined : answer;
   }
 }
+
+function newEntry(): Entry {
+  return {
+    uid: "",
+    generation: undefined,
+    writtenAtMs: 0,
+    wanted: undefined,
+    timer: undefined,
+    isWriting: false,
+    settled: undefined,
+    right: undefined,
+  };
+}
+
+const statusOf = (object: Readonly<KubeObject>): unknown => fieldsOf(object)["status"];
 
 /** What to send. A change that the server does not keep (a field its schema does not know) is sent once, not for ever. */
 function missing(object: Readonly<KubeObject>, status: unknown, known: Entry | undefined): Fields | undefined {
