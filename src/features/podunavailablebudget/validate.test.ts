@@ -21,15 +21,16 @@ const good = { selector, maxUnavailable: "30%" };
 const object = (spec: Loose, annotations?: Record<string, string>, name = "web", namespace = "default") =>
   ({ metadata: { name, namespace, ...(annotations ? { annotations } : {}) }, spec }) as unknown as PodUnavailableBudget;
 
-function review(
+async function review(
   candidate: PodUnavailableBudget,
   {
     old,
     others = [],
     version = "v1beta1",
     gates = {},
-  }: { old?: PodUnavailableBudget; others?: PodUnavailableBudget[]; version?: string; gates?: object } = {},
-): Verdict {
+    down = false,
+  }: { old?: PodUnavailableBudget; others?: PodUnavailableBudget[]; version?: string; gates?: object; down?: boolean } = {},
+): Promise<Verdict> {
   const request = {
     operation: old ? "UPDATE" : "CREATE",
     resource: { group: "policy.kruise.io", version, resource: "podunavailablebudgets" },
@@ -38,8 +39,10 @@ function review(
     object: candidate,
     ...(old ? { oldObject: old } : {}),
   } as unknown as AdmissionRequest;
-  const read = { list: () => others } as never;
-  return webhooks[0]!.review(request, contextWith({ read, settings: testSettings({ gates: gatesWith(gates) }) })) as Verdict;
+  // The cache has not seen any of them yet.
+  const failure = { ok: false, why: "unavailable", mayHaveHappened: false, message: "etcd is down" };
+  const read = { list: () => [], live: { list: async () => (down ? failure : { ok: true, object: others }) } } as never;
+  return webhooks[0]!.review(request, contextWith({ read, settings: testSettings({ gates: gatesWith(gates) }) }));
 }
 const told = (verdict: Verdict) => (verdict.allowed ? "allowed" : `${verdict.code} ${verdict.message}`);
 
@@ -90,10 +93,11 @@ describe("the rules, by their number", () => {
       "spec.ignoredPodSelector",
     ],
     ["any text in the deprecated operations annotation", object(good, { "kruise.io/pub-protect-operations": "BOGUS" }), undefined],
-  ])("%s", (_, candidate, expected) => {
-    if (expected === undefined) expect(told(review(candidate))).toBe("allowed");
-    else expect(told(review(candidate))).toContain(expected);
-    if (expected !== undefined) expect(told(review(candidate))).toStartWith("400 ");
+  ])("%s", async (_, candidate, expected) => {
+    const answer = told(await review(candidate));
+    if (expected === undefined) expect(answer).toBe("allowed");
+    else expect(answer).toContain(expected);
+    if (expected !== undefined) expect(answer).toStartWith("400 ");
   });
 
   test.each<[string, PodUnavailableBudget, string | undefined]>([
@@ -102,8 +106,8 @@ describe("the rules, by their number", () => {
     ["24: another amount", object({ ...good, maxUnavailable: 1 }), undefined],
     ["the other amount", object({ selector, minAvailable: 1 }), undefined],
     ["the options", object({ ...good, protectOperations: ["DELETE"], protectTotalReplicas: 3, ignoredPodSelector: selector }), undefined],
-  ])("%s", (_, candidate, expected) => {
-    const answer = told(review(candidate, { old: object(good) }));
+  ])("%s", async (_, candidate, expected) => {
+    const answer = told(await review(candidate, { old: object(good) }));
     if (expected === undefined) expect(answer).toBe("allowed");
     else expect(answer).toContain(expected);
   });
@@ -143,17 +147,23 @@ describe("the rules, by their number", () => {
     ["a target and a selector never meet", { targetRef, maxUnavailable: 1 }, object({ selector }, undefined, "b"), true],
     ["itself", good, object(good), true],
     ["of another namespace", good, object(good, undefined, "b", "other"), true],
-  ])("25: %s", (_, spec, other, allowed) => {
-    expect(review(object(spec), { others: [other] }).allowed).toBe(allowed);
+  ])("25: %s", async (_, spec, other, allowed) => {
+    expect((await review(object(spec), { others: [other] })).allowed).toBe(allowed);
+  });
+
+  test("16: others that cannot be listed", async () => {
+    expect(told(await review(object(good), { down: true }))).toBe("400 : Internal error: etcd is down");
   });
 });
 
-test("26: v1alpha1 is judged by what its annotations mean", () => {
-  const alpha = (annotations: Record<string, string>) => told(review(object(good, annotations), { version: "v1alpha1" }));
-  expect(alpha({ "kruise.io/pub-protect-operations": "DELETE, EVICT", "pub.kruise.io/protect-total-replicas": "15" })).toBe("allowed");
-  expect(alpha({ "kruise.io/pub-protect-operations": "" })).toBe("allowed");
-  expect(alpha({ "kruise.io/pub-protect-operations": "BOGUS" })).toStartWith("400 ");
-  expect(alpha({ "pub.kruise.io/protect-total-replicas": "x" })).toStartWith("400 ");
+test("26: v1alpha1 is judged by what its annotations mean", async () => {
+  const alpha = async (annotations: Record<string, string>) => told(await review(object(good, annotations), { version: "v1alpha1" }));
+  expect(await alpha({ "kruise.io/pub-protect-operations": "DELETE, EVICT", "pub.kruise.io/protect-total-replicas": "15" })).toBe(
+    "allowed",
+  );
+  expect(await alpha({ "kruise.io/pub-protect-operations": "" })).toBe("allowed");
+  expect(await alpha({ "kruise.io/pub-protect-operations": "BOGUS" })).toStartWith("400 ");
+  expect(await alpha({ "pub.kruise.io/protect-total-replicas": "x" })).toStartWith("400 ");
 });
 
 test("26, 27: conversion both ways", () => {
@@ -171,10 +181,10 @@ test("26, 27: conversion both ways", () => {
   expect(fromStorage(object(good, { "kruise.io/pub-protect-operations": "DELETE" })).metadata.annotations).toBeUndefined();
 });
 
-test("30: with both gates off, and for a version nobody knows", () => {
+test("30: with both gates off, and for a version nobody knows", async () => {
   const off = { PodUnavailableBudgetDeleteGate: false, PodUnavailableBudgetUpdateGate: false };
-  expect(told(review(object(good), { gates: off }))).toMatch(/^400 .*PodUnavailableBudgetDeleteGate.*PodUnavailableBudgetUpdateGate/);
-  expect(told(review(object(good), { version: "v2" }))).toStartWith("400 ");
+  expect(told(await review(object(good), { gates: off }))).toMatch(/^400 .*PodUnavailableBudgetDeleteGate.*PodUnavailableBudgetUpdateGate/);
+  expect(told(await review(object(good), { version: "v2" }))).toStartWith("400 ");
 });
 
 test("any JSON gets an answer, from every webhook", async () => {
@@ -183,7 +193,7 @@ test("any JSON gets an answer, from every webhook", async () => {
     get: () => undefined,
     list: () => [],
     find: () => [],
-    live: { get: async () => ({ ok: false, why: "notFound", message: "" }) },
+    live: { get: async () => ({ ok: false, why: "notFound", message: "" }), list: async () => ({ ok: true, object: [] }) },
   };
   const settings = testSettings({ gates: gatesWith({ PodUnavailableBudgetUpdateGate: true }) });
   const handler = createHandler({

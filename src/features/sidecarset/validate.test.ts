@@ -176,6 +176,18 @@ describe("refusing", () => {
     expect(await validate(request, { read: behind, settings })).toMatchObject({ allowed: false, message: expect.stringContaining("down") });
   });
 
+  test("4: a set that was made a moment ago clashes as well; without an answer nothing is accepted", async () => {
+    const request = asked(filled(given()));
+    const { read, settings } = contextOf({ others: [sidecarSet("other", { selector, containers: [one] })] });
+    const behind = { get: () => undefined, list: () => [], find: () => [], live: read.live };
+    expect(await validate(request, { read: behind, settings })).toMatchObject({
+      allowed: false,
+      message: expect.stringContaining("is in SidecarSet other as well"),
+    });
+    read.fault = ({ verb }) => (verb === "list" ? { ok: false, why: "unavailable", mayHaveHappened: false, message: "down" } : undefined);
+    expect(await validate(request, { read: behind, settings })).toMatchObject({ allowed: false, message: expect.stringContaining("down") });
+  });
+
   test("a canary keeps its base, and a base does not clash with its canary", async () => {
     const before = given({ updateStrategy: { type: "NotUpdate" } }, canary("base"));
     const after = given({ updateStrategy: { type: "NotUpdate" } }, canary("base-2"));
