@@ -11,6 +11,7 @@ import { serverCases } from "./cases/server.ts";
 import { subresourceCases } from "./cases/subresources.ts";
 import { validationCases } from "./cases/validation.ts";
 import { watchCases } from "./cases/watches.ts";
+import { webhookCases } from "./cases/webhooks.ts";
 
 export const groups: Readonly<Record<string, readonly Case[]>> = {
   objects: objectCases,
@@ -23,5 +24,6 @@ export const groups: Readonly<Record<string, readonly Case[]>> = {
   defaults: defaultCases,
   subresources: subresourceCases,
   custom: customCases,
+  webhooks: webhookCases,
   server: serverCases,
 };

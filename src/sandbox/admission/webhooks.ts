@@ -7,6 +7,9 @@ import { selectorMatches } from "../../kube/selector.ts";
 import type { LabelSelector } from "../../kube/types.ts";
 import { internalError, Refusal } from "../api/refusal.ts";
 import type { Registry } from "../api/registry.ts";
+import { evaluate, expressionOf } from "../cel/evaluate.ts";
+import { SyntaxProblem } from "../cel/parse.ts";
+import { Problem, Unsupported } from "../cel/values.ts";
 import { type Version, versionOf } from "../kinds/resource.ts";
 import type { Store, Stored } from "../storage/store.ts";
 import type { Review } from "./admission.ts";
@@ -54,7 +57,28 @@ function matching(parts: Parts, resource: string, review: Review): readonly Fiel
   if (configurations.length === 0) return [];
   return configurations
     .flatMap((configuration) => itemsOf(configuration["webhooks"]).map(fieldsOf))
-    .filter((webhook) => versionFor(webhook, review) !== undefined && selects(parts.store, webhook, review));
+    .filter(
+      (webhook) => versionFor(webhook, review) !== undefined && selects(parts.store, webhook, review) && conditionsHold(webhook, review),
+    );
+}
+
+/** Conditions that cannot be evaluated are the webhook's failure, as its policy says. */
+function conditionsHold(webhook: Fields, review: Review): boolean {
+  const conditions = itemsOf(webhook["matchConditions"]).map(fieldsOf);
+  if (conditions.length === 0) return true;
+  const names = { request: requestOf(webhook, review, ""), object: review.object ?? null, oldObject: review.oldObject ?? null };
+  let failed = "";
+  for (const condition of conditions) {
+    try {
+      if (evaluate(expressionOf(textOf(condition["expression"])), names) === false) return false;
+    } catch (error) {
+      if (!(error instanceof Problem || error instanceof Unsupported || error instanceof SyntaxProblem)) throw error;
+      failed = error.message;
+    }
+  }
+  if (failed === "") return true;
+  if (webhook["failurePolicy"] === "Ignore") return false;
+  throw internalError(`failed calling webhook "${textOf(webhook["name"])}": match conditions cannot be evaluated: ${failed}`);
 }
 
 /** The version in which the webhook wants the object; undefined when no rule matches. */

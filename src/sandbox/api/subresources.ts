@@ -7,7 +7,7 @@ import { FieldErrors } from "../../kube/validate/field-error.ts";
 import { applyConfig } from "../fields/apply.ts";
 import { compilePath, readPath } from "../kinds/columns.ts";
 import type { ScalePaths } from "../kinds/resource.ts";
-import { ephemeralContainersOnly, podRules, resourcesOnly } from "../kinds/rules/pods.ts";
+import { checkResize, ephemeralContainersOnly, podRules, resourcesOnly } from "../kinds/rules/pods.ts";
 import { builtinType } from "../schema/builtin.ts";
 import type { Stored } from "../storage/store.ts";
 import type { Api } from "./api.ts";
@@ -195,14 +195,18 @@ export function changeFor(call: Call): Partial<Change> | undefined {
     case "ephemeralcontainers":
       return call.resource.storage === "pods" ? { prepare: ephemeralContainersOnly, validate: checkEphemeral } : undefined;
     case "resize":
-      return call.resource.storage === "pods"
-        ? { prepare: resourcesOnly, validate: (next) => call.resource.rules.validate?.(next) ?? [] }
-        : undefined;
+      return call.resource.storage === "pods" ? { prepare: resourcesOnly, validate: checkResized } : undefined;
     case "finalize":
       return call.resource.storage === "namespaces" ? { prepare: finalizersOnly, validate: () => [] } : undefined;
     default:
       return undefined;
   }
+}
+
+function checkResized(next: Stored, current: Stored) {
+  const errors = new FieldErrors();
+  checkResize(errors, next, current);
+  return [...(podRules.validate?.(next) ?? []), ...errors.list];
 }
 
 function checkEphemeral(next: Stored, current: Stored) {

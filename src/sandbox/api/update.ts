@@ -19,6 +19,8 @@ export interface Change {
   next(current: Stored): Stored | Promise<Stored>;
   /** What the subresource lets through; default: everything but the status, where that is a subresource. */
   readonly prepare?: (next: Stored, current: Stored) => Stored;
+  /** An answer of the very object that is there means that nothing is asked of the server. */
+  readonly mayDecline?: boolean;
   /** Fields were tracked by the change itself. */
   readonly tracked?: boolean;
   /** Further rules of the subresource. */
@@ -58,6 +60,7 @@ interface Attempt {
 async function attempt(api: Api, call: Call, change: Change, current: Stored): Promise<Attempt | undefined> {
   const { resource } = call;
   const asked = await change.next(current);
+  if (change.mayDecline === true && asked === current) return undefined;
   const conditional = checkPreconditions(call, asked, current);
   const own = withSystemFields(call, asked, current);
   const tracked = api.fieldManagement && change.tracked !== true ? trackUpdate(call, current, own, api.env.nowMs()) : own;
@@ -78,10 +81,11 @@ async function attempt(api: Api, call: Call, change: Change, current: Stored): P
   const admitted = shown === undefined ? ((await api.admission.mutate({ ...review, object: tracked })) as Stored) : tracked;
   if (shown !== undefined) await api.admission.mutate({ ...review, object: shown });
   const prepared = withGeneration(call, (change.prepare ?? defaultPrepare(call))(admitted, current), current);
-  if (deepEqual(withoutTimes(prepared), withoutTimes(current))) return undefined;
   const errors = check(call, change, prepared, current);
   if (errors.length > 0) throw invalid(resource.kind.group, resource.kind.kind, call.name, errors);
   await api.admission.validate({ ...review, object: shown === undefined ? prepared : change.reviewed?.(prepared) });
+  // Webhooks are asked even so: they may refuse what changes nothing.
+  if (deepEqual(withoutTimes(prepared), withoutTimes(current))) return undefined;
   return { object: prepared, conditional };
 }
 
@@ -90,7 +94,7 @@ function check(call: Call, change: Change, next: Stored, current: Stored): reado
   const metadata = [...validateMetadataUpdate(next.metadata, current.metadata), ...finalizerErrors(call, next)];
   if (change.validate !== undefined) return [...metadata, ...change.validate(next, current)];
   if (call.subresource === "status") return [...metadata, ...(rules.validateStatus?.(next, current) ?? [])];
-  return [...metadata, ...(rules.validate?.(next) ?? []), ...(rules.validateUpdate?.(next, current) ?? [])];
+  return [...metadata, ...(rules.validate?.(next, current) ?? []), ...(rules.validateUpdate?.(next, current) ?? [])];
 }
 
 function defaultPrepare(call: Call): (next: Stored, current: Stored) => Stored {

@@ -10,6 +10,8 @@ import { LineStream } from "./stream.ts";
 
 export const watchLimits = {
   bookmarkEveryMs: 60_000,
+  /** And this long before the watch's own end, so that its client goes on from there. */
+  bookmarkBeforeEndMs: 2000,
   /** A watch without a time of its own ends after this much, and half as much again by chance. */
   watchMsDefault: 1_800_000,
 } as const;
@@ -94,8 +96,8 @@ class Watch {
       for (const change of missed) this.#change(change);
     }
     this.#cancels.push(api.store.subscribe((change) => this.#change(change)));
-    this.#limitTime();
-    if (this.#bookmarks) this.#bookmarkLater();
+    const endMs = api.env.monotonicMs() + this.#limitTime();
+    if (this.#bookmarks) this.#bookmarkLater(endMs);
     const leave = () => this.#stream.end();
     request.signal?.addEventListener("abort", leave, { once: true });
     this.#cancels.push(() => request.signal?.removeEventListener("abort", leave));
@@ -107,19 +109,23 @@ class Watch {
     return this.call.resource.kind.namespaced && this.call.namespace !== "" ? this.call.namespace : undefined;
   }
 
-  #limitTime(): void {
+  #limitTime(): number {
     const { api, request } = this;
     const seconds = Number(request.query.get("timeoutSeconds") ?? 0);
     const limitMs = seconds > 0 ? seconds * 1000 : watchLimits.watchMsDefault * (1 + api.env.random() / 2);
     this.#cancels.push(api.env.after(limitMs, () => this.#stream.end()));
+    return limitMs;
   }
 
-  #bookmarkLater(): void {
+  #bookmarkLater(endMs: number): void {
+    const { env } = this.api;
+    const beforeEndMs = endMs - watchLimits.bookmarkBeforeEndMs - env.monotonicMs();
+    const delayMs = beforeEndMs > 0 ? Math.min(beforeEndMs, watchLimits.bookmarkEveryMs) : watchLimits.bookmarkEveryMs;
     this.#cancels.push(
-      this.api.env.after(watchLimits.bookmarkEveryMs, () => {
+      env.after(delayMs, () => {
         if (this.#stream.ended) return;
         this.#bookmark(false);
-        this.#bookmarkLater();
+        this.#bookmarkLater(endMs);
       }),
     );
   }

@@ -1,11 +1,14 @@
 /** CustomResourceDefinitions become served resources; one that goes takes its objects along. */
-import { fieldsOf, withFields } from "../../kube/json.ts";
+import { fieldsOf, itemsOf, textOf, withFields } from "../../kube/json.ts";
 import { formatTime } from "../../kube/time.ts";
 import { customResource } from "../kinds/custom.ts";
 import type { Stored } from "../storage/store.ts";
+import type { Inside } from "./inside.ts";
 import { type Controller, itself, type MakeController, retryOf } from "./worker.ts";
 
 export const definitionsResource = "customresourcedefinitions.apiextensions.k8s.io";
+/** Until names that are taken are asked for again. */
+const namesAgainMs = 1000;
 const cleanup = "customresourcecleanup.apiextensions.k8s.io";
 
 export const definitions: MakeController = (inside, env): Controller => ({
@@ -34,9 +37,10 @@ export const definitions: MakeController = (inside, env): Controller => ({
         : withFinalizers(current, [...(current.metadata.finalizers ?? []), cleanup]),
     );
     if (!guarded.ok) return retryOf(guarded);
-    registry.set(customResource(guarded.object));
-    const established = await inside.update(definitionsResource, key, (current) => establishedBy(current, env.nowMs()), "status");
-    return retryOf(established);
+    const taken = takenName(inside, guarded.object);
+    if (taken === undefined) registry.set(customResource(guarded.object));
+    const told = await inside.update(definitionsResource, key, (current) => establishedBy(current, taken, env.nowMs()), "status");
+    return retryOf(told) ?? (taken === undefined ? undefined : namesAgainMs);
   },
 });
 
@@ -46,15 +50,49 @@ function withFinalizers(object: Stored, finalizers: readonly string[]): Stored {
   return withFields(object, { metadata: withFields(object.metadata, { finalizers }) }) as Stored;
 }
 
-function establishedBy(definition: Stored, nowMs: number): Stored {
+/** A name of another kind of the group that this one wants as well; of several the last. Kinds that are served keep theirs. */
+function takenName(inside: Inside, definition: Stored): { readonly reason: string; readonly message: string } | undefined {
+  const { group, names } = fieldsOf(definition["spec"]);
+  const wanted = fieldsOf(names);
+  const { registry } = inside.api;
+  if (registry.get(definition.metadata.name) !== undefined) return undefined;
+  let taken: { reason: string; message: string } | undefined;
+  for (const other of registry.all()) {
+    if (other.kind.group !== group) continue;
+    const resources = new Set([other.kind.plural, other.singular, ...other.shortNames]);
+    const kinds = new Set([other.kind.kind, other.listKind]);
+    for (const [reason, values, known] of [
+      ["SingularConflict", [wanted["singular"]], resources],
+      ["ShortNamesConflict", itemsOf(wanted["shortNames"]), resources],
+      ["KindConflict", [wanted["kind"]], kinds],
+      ["ListKindConflict", [wanted["listKind"]], kinds],
+    ] as const) {
+      const found = values.map(textOf).find((value) => known.has(value));
+      if (found !== undefined) taken = { reason, message: `"${found}" is already in use` };
+    }
+  }
+  return taken;
+}
+
+function establishedBy(definition: Stored, taken: ReturnType<typeof takenName>, nowMs: number): Stored {
   const status = fieldsOf(definition["status"]);
   const names = fieldsOf(definition["spec"])["names"];
-  const known = Array.isArray(status["conditions"]) && status["conditions"].length > 0;
-  const conditions = [
-    { type: "NamesAccepted", reason: "NoConflicts", message: "no conflicts found" },
-    { type: "Established", reason: "InitialNamesAccepted", message: "the initial names have been accepted" },
-  ].map((condition) => ({ ...condition, status: "True", lastTransitionTime: formatTime(nowMs) }));
+  const known = itemsOf(status["conditions"]).map(fieldsOf);
+  const wanted =
+    taken === undefined
+      ? [
+          { type: "NamesAccepted", status: "True", reason: "NoConflicts", message: "no conflicts found" },
+          { type: "Established", status: "True", reason: "InitialNamesAccepted", message: "the initial names have been accepted" },
+        ]
+      : [
+          { type: "NamesAccepted", status: "False", ...taken },
+          { type: "Established", status: "False", reason: "NotAccepted", message: "not all names are accepted" },
+        ];
+  const conditions = wanted.map((condition) => {
+    const before = known.find(({ type }) => type === condition.type);
+    return before?.["status"] === condition.status ? before : { ...condition, lastTransitionTime: formatTime(nowMs) };
+  });
   return withFields(definition, {
-    status: withFields(status, { acceptedNames: names, conditions: known ? status["conditions"] : conditions }),
+    status: withFields(status, { ...(taken === undefined ? { acceptedNames: names } : {}), conditions }),
   }) as Stored;
 }

@@ -7,7 +7,7 @@ import type { Actor, Call, Verb } from "../api/call.ts";
 import { createObject } from "../api/create.ts";
 import { Refusal } from "../api/refusal.ts";
 import { deleteObject } from "../api/remove.ts";
-import { bindPod } from "../api/subresources.ts";
+import { bindPod, writeScale } from "../api/subresources.ts";
 import { type Change, updateObject } from "../api/update.ts";
 import { type Resource, storageVersion } from "../kinds/resource.ts";
 import type { Stored } from "../storage/store.ts";
@@ -45,7 +45,7 @@ export class Inside {
 
   /** @param next from the object as it is then; the same object when there is nothing to do */
   update(resource: string, key: Key, next: (current: Stored) => Stored, subresource = "", change: Partial<Change> = {}): Promise<Outcome> {
-    return settle(updateObject(this.api, this.#call("update", resource, key, subresource), { ...change, next }));
+    return settle(updateObject(this.api, this.#call("update", resource, key, subresource), { ...change, next, mayDecline: true }));
   }
 
   async remove(resource: string, object: Stored, options: Fields = {}): Promise<Outcome> {
@@ -58,6 +58,11 @@ export class Inside {
     const key = { namespace: pod.metadata.namespace ?? "", name: pod.metadata.name };
     const body = { apiVersion: "v1", kind: "Binding", metadata: key, target: { kind: "Node", name: node } };
     return settle(bindPod(this.api, this.#call("create", "pods", key, "binding"), body).then(() => pod));
+  }
+
+  /** @param resource one with a scale subresource */
+  scale(resource: string, key: Key, replicas: number): Promise<Outcome> {
+    return settle(writeScale(this.api, this.#call("patch", resource, key, "scale"), "merge", JSON.stringify({ spec: { replicas } })));
   }
 
   /** Events of one reason about one object are counted, not repeated. */

@@ -21,7 +21,7 @@ export const quotas: MakeController = (inside): Controller => {
       const quota = inside.get(resource, key);
       if (quota === undefined) return undefined;
       const hard = fieldsOf(specOf(quota)["hard"]);
-      const used = Object.fromEntries(Object.keys(hard).map((name) => [name, quantityText(usedOf(inside.api.store, key.namespace, name))]));
+      const used = Object.fromEntries(Object.keys(hard).map((name) => [name, quantityText(usedOf(inside.api.store, quota, name))]));
       return retryOf(await writeStatus(inside, resource, quota, { hard, used }));
     },
   };

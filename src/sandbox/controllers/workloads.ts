@@ -1,4 +1,5 @@
 /** The controllers of a cluster beside scheduler, kubelets and garbage collection: the one list of them. */
+import { autoscalers } from "./autoscaler.ts";
 import { budgets } from "./budgets.ts";
 import { claims } from "./claims.ts";
 import { daemonSets } from "./daemonset.ts";
@@ -18,6 +19,7 @@ export const workloadControllers: readonly (readonly [string, MakeController])[]
   ["statefulset-controller", statefulSets],
   ["daemon-set-controller", daemonSets],
   ["job-controller", jobs],
+  ["horizontal-pod-autoscaler", autoscalers],
   ["persistent-volume-binder", claims],
   ["disruption-controller", budgets],
   ["node-controller", nodeLifecycle],

@@ -4,7 +4,7 @@ import { resourceName } from "../../kube/kind.ts";
 import { structuralSchema } from "../schema/structural.ts";
 import { validateCustom } from "../schema/validate-custom.ts";
 import type { Stored } from "../storage/store.ts";
-import { customColumns } from "./columns.ts";
+import { compilePath, customColumns, readPath } from "./columns.ts";
 import { allVerbs, type Resource, type Rules, type ScalePaths, type Version } from "./resource.ts";
 
 export function customResource(definition: Stored): Resource {
@@ -55,7 +55,7 @@ function rulesOf(versions: readonly Fields[]): Rules {
   const byName = new Map(versions.map((version) => [textOf(version["name"]), version]));
   const of = (object: Stored): Fields => byName.get((object.apiVersion ?? "").split("/")[1] ?? "") ?? {};
   const hasStatus = (object: Stored): boolean => fieldsOf(of(object)["subresources"])["status"] !== undefined;
-  const check = (object: Stored) => validateCustom(fieldsOf(fieldsOf(of(object)["schema"])["openAPIV3Schema"]), object);
+  const check = (object: Stored, old?: Stored) => validateCustom(fieldsOf(fieldsOf(of(object)["schema"])["openAPIV3Schema"]), object, old);
   return {
     prepareCreate: (object) => (hasStatus(object) ? (withFields(object, { status: undefined }) as Stored) : object),
     prepareUpdate: (object, old) => (hasStatus(object) ? (withFields(object, { status: old["status"] }) as Stored) : object),
@@ -68,6 +68,25 @@ function rulesOf(versions: readonly Fields[]): Rules {
       withFields(object, { metadata: undefined, apiVersion: undefined, ...(hasStatus(object) ? { status: undefined } : {}) }),
     validate: check,
     validateStatus: check,
+    ...fieldsAsked(versions),
+  };
+}
+
+/** `selectableFields`: what field selectors may ask for beside the name. */
+function fieldsAsked(versions: readonly Fields[]): Pick<Rules, "fields"> {
+  const paths = new Set(
+    versions.flatMap((version) => itemsOf(version["selectableFields"]).map((field) => textOf(fieldsOf(field)["jsonPath"]))),
+  );
+  if (paths.size === 0) return {};
+  const readers = [...paths].map((path) => [path.replace(/^\./, ""), compilePath(path)] as const);
+  return {
+    fields: (object) =>
+      Object.fromEntries(
+        readers.map(([name, steps]) => {
+          const [value] = readPath(steps, object);
+          return [name, value === undefined ? "" : String(value)];
+        }),
+      ),
   };
 }
 

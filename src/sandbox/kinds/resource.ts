@@ -36,7 +36,8 @@ export interface Rules {
   /** What an update through the main resource may not touch is put back. */
   readonly prepareUpdate?: (object: Stored, old: Stored) => Stored;
   readonly prepareStatus?: (object: Stored, old: Stored) => Stored;
-  readonly validate?: (object: Stored) => readonly FieldError[];
+  /** @param old of an update: custom kinds do not hold against it what has not changed */
+  readonly validate?: (object: Stored, old?: Stored) => readonly FieldError[];
   /** Beside `validate`, of new objects only. */
   readonly validateCreate?: (object: Stored) => readonly FieldError[];
   readonly validateUpdate?: (object: Stored, old: Stored) => readonly FieldError[];

@@ -2,24 +2,40 @@
 import { deepEqual, type Fields, fieldsOf, isFields, itemsOf, textOf } from "../../kube/json.ts";
 import type { FieldError } from "../../kube/validate/field-error.ts";
 import { FieldErrors } from "../../kube/validate/field-error.ts";
+import { hasFormat } from "./formats.ts";
+import { checkRules, itemsBefore } from "./rules.ts";
 
-/** @param json the kind's own schema */
-export function validateCustom(json: Fields | undefined, object: Fields): readonly FieldError[] {
+/** With one of these, rules are not asked: what they look at may not be there. */
+const blocking: ReadonlySet<string> = new Set(["Required", "TooLong", "TooMany", "TypeInvalid"]);
+
+/** @param json the kind's own schema @param old of an update: parts that did not change are not held against it */
+export function validateCustom(json: Fields | undefined, object: Fields, old?: Fields): readonly FieldError[] {
   const errors = new FieldErrors();
-  if (json !== undefined) checkNode(errors, json, object, "");
+  if (json === undefined) return errors.list;
+  checkNode(errors, json, object, "", old);
+  const ruled = new FieldErrors();
+  checkRules(ruled, json, object, old);
+  if (ruled.any && errors.list.some(({ type }) => blocking.has(type)))
+    errors.invalid(
+      "<nil>",
+      null,
+      "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+    );
+  else errors.list.push(...ruled.list);
   return errors.list;
 }
 
-function checkNode(errors: FieldErrors, node: Fields, value: unknown, path: string): void {
+function checkNode(errors: FieldErrors, node: Fields, value: unknown, path: string, old?: unknown): void {
+  if (old !== undefined && deepEqual(old, value)) return;
   if (value === null && node["nullable"] === true) return;
   if (!checkType(errors, node, value, path)) return;
   if (Array.isArray(node["enum"]) && !node["enum"].some((choice) => deepEqual(choice, value)))
     errors.notSupported(path, value, node["enum"].map(String));
   if (typeof value === "string") checkString(errors, node, value, path);
   else if (typeof value === "number") checkNumber(errors, node, value, path);
-  else if (Array.isArray(value)) checkArray(errors, node, value, path);
-  else if (isFields(value)) checkObject(errors, node, value, path);
-  for (const part of itemsOf(node["allOf"])) checkNode(errors, fieldsOf(part), value, path);
+  else if (Array.isArray(value)) checkArray(errors, node, value, path, old);
+  else if (isFields(value)) checkObject(errors, node, value, path, old);
+  for (const part of itemsOf(node["allOf"])) checkNode(errors, fieldsOf(part), value, path, old);
   checkChoices(errors, node, value, path);
 }
 
@@ -77,6 +93,8 @@ function checkString(errors: FieldErrors, node: Fields, value: string, path: str
     errors.invalid(path, value, `${path} in body should be at least ${minLength} chars long`);
   if (typeof pattern === "string" && !new RegExp(pattern, "u").test(value))
     errors.invalid(path, value, `${path} in body should match '${pattern}'`);
+  const format = textOf(node["format"]);
+  if (!hasFormat(format, value)) errors.invalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`);
 }
 
 function checkNumber(errors: FieldErrors, node: Fields, value: number, path: string): void {
@@ -89,13 +107,14 @@ function checkNumber(errors: FieldErrors, node: Fields, value: number, path: str
     errors.invalid(path, value, `${path} in body should be a multiple of ${multipleOf}`);
 }
 
-function checkArray(errors: FieldErrors, node: Fields, list: readonly unknown[], path: string): void {
+function checkArray(errors: FieldErrors, node: Fields, list: readonly unknown[], path: string, old?: unknown): void {
   const { maxItems, minItems } = node;
   if (typeof maxItems === "number" && list.length > maxItems) errors.tooMany(path, list.length, maxItems);
   if (typeof minItems === "number" && list.length < minItems)
     errors.invalid(path, list.length, `${path} in body should have at least ${minItems} items`);
   const items = node["items"];
-  if (isFields(items)) for (const [index, item] of list.entries()) checkNode(errors, items, item, `${path}[${index}]`);
+  const before = itemsBefore(node, old);
+  if (isFields(items)) for (const [index, item] of list.entries()) checkNode(errors, items, item, `${path}[${index}]`, before(item));
   checkUnique(errors, node, list, path);
 }
 
@@ -112,7 +131,8 @@ function checkUnique(errors: FieldErrors, node: Fields, list: readonly unknown[]
   }
 }
 
-function checkObject(errors: FieldErrors, node: Fields, object: Fields, path: string): void {
+function checkObject(errors: FieldErrors, node: Fields, object: Fields, path: string, old?: unknown): void {
+  const before = fieldsOf(old);
   const { maxProperties, minProperties } = node;
   const names = Object.keys(object);
   if (typeof maxProperties === "number" && names.length > maxProperties) errors.tooMany(path, names.length, maxProperties);
@@ -124,8 +144,8 @@ function checkObject(errors: FieldErrors, node: Fields, object: Fields, path: st
   for (const name of names) {
     if (path === "" && (name === "metadata" || name === "apiVersion" || name === "kind")) continue;
     if (object[name] === undefined) continue;
-    if (isFields(properties[name])) checkNode(errors, properties[name], object[name], childOf(path, name));
-    else if (isFields(additional)) checkNode(errors, additional, object[name], childOf(path, name));
+    if (isFields(properties[name])) checkNode(errors, properties[name], object[name], childOf(path, name), before[name]);
+    else if (isFields(additional)) checkNode(errors, additional, object[name], childOf(path, name), before[name]);
   }
 }
 

@@ -229,6 +229,74 @@ async function pod(b: Bench, spec: object = {}): Promise<Json> {
   return made;
 }
 
+const asking = (name: string, resources: object) => ({ name, image: "x:1", resources });
+
+/** @param refused undefined: none is @param passes a pod that the quota is not about */
+function quotaCase(name: string, spec: object, refused: object | undefined, says: string, passes?: object): Case {
+  return {
+    name: `a quota: ${name}`,
+    async run(b) {
+      await b.must(b.post(b.core("resourcequotas"), { metadata: { name: "q" }, spec }));
+      await b.eventually(async () => (await b.get(b.core("resourcequotas/q"))).body.status?.used !== undefined);
+      if (refused !== undefined) {
+        const { status, body } = await b.post(b.core("pods"), refused);
+        expect([status, body.message]).toEqual([403, `pods "p" is forbidden: ${says}`]);
+      }
+      if (passes !== undefined) {
+        await b.must(b.post(b.core("pods"), passes));
+        await b.delete(b.core("pods/p"));
+      }
+    },
+  };
+}
+
+function limitCase(name: string, limit: object, path: string, object: object, says: string): Case {
+  return {
+    name: `a limit range: ${name}`,
+    async run(b) {
+      await b.must(b.post(b.core("limitranges"), { metadata: { name: "l" }, spec: { limits: [limit] } }));
+      let message = "";
+      await b.eventually(async () => {
+        const { status, body } = await b.post(`${b.core(path)}?dryRun=All`, object);
+        message = body.message;
+        return status === 403;
+      });
+      expect(message).toContain(says);
+    },
+  };
+}
+
+const limitCases: readonly Case[] = [
+  limitCase(
+    "all containers of a pod together",
+    { type: "Pod", max: { cpu: "1" } },
+    "pods",
+    idle({ containers: [asking("a", { limits: { cpu: "700m" } }), asking("b", { limits: { cpu: "500m" } })] }),
+    "maximum cpu usage per Pod is 1, but limit is 1200m",
+  ),
+  limitCase(
+    "a least amount",
+    { type: "Container", min: { cpu: "100m" } },
+    "pods",
+    idle({ containers: [asking("a", { requests: { cpu: "50m" } })] }),
+    "minimum cpu usage per Container is 100m, but request is 50m",
+  ),
+  limitCase(
+    "how far a limit is from its request",
+    { type: "Container", maxLimitRequestRatio: { cpu: "2" } },
+    "pods",
+    idle({ containers: [asking("a", { requests: { cpu: "100m" }, limits: { cpu: "400m" } })] }),
+    "cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000",
+  ),
+  limitCase(
+    "claims",
+    { type: "PersistentVolumeClaim", max: { storage: "1Gi" } },
+    "persistentvolumeclaims",
+    { metadata: { name: "c" }, spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "2Gi" } } } },
+    "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi",
+  ),
+];
+
 export const defaultCases: readonly Case[] = [
   ...filled.map(
     ({ name, at, object, part, is }): Case => ({
@@ -353,6 +421,49 @@ export const defaultCases: readonly Case[] = [
       expect([status, body.reason]).toEqual([403, "Forbidden"]);
       expect(body.message).toBe('pods "p2" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1');
       await b.delete(b.core("pods/p"));
+    },
+  },
+  ...limitCases,
+  quotaCase(
+    "every container has to say how much it wants",
+    { hard: { "requests.cpu": "1", "limits.memory": "1Gi" } },
+    idle(),
+    "failed quota: q: must specify limits.memory for: c; requests.cpu for: c",
+  ),
+  quotaCase(
+    "amounts are summed",
+    { hard: { cpu: "1" } },
+    idle({ containers: [asking("a", { requests: { cpu: "700m" } }), asking("b", { requests: { cpu: "400m" } })] }),
+    "exceeded quota: q, requested: cpu=1100m, used: cpu=0, limited: cpu=1",
+  ),
+  quotaCase(
+    "a scope: pods that ask for nothing",
+    { hard: { pods: "0" }, scopes: ["BestEffort"] },
+    idle(),
+    "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0",
+    idle({ containers: [asking("c", { requests: { cpu: "1" } })] }),
+  ),
+  quotaCase(
+    "a scope: pods of a priority",
+    {
+      hard: { pods: "0" },
+      scopeSelector: { matchExpressions: [{ scopeName: "PriorityClass", operator: "In", values: ["system-node-critical"] }] },
+    },
+    undefined,
+    "",
+    idle(),
+  ),
+  {
+    name: "a quota counts any kind",
+    async run(b) {
+      await b.must(b.post(b.core("resourcequotas"), { metadata: { name: "q" }, spec: { hard: { "count/deployments.apps": "0" } } }));
+      await b.eventually(async () => (await b.get(b.core("resourcequotas/q"))).body.status?.used !== undefined);
+      const spec = { replicas: 0, selector: { matchLabels: labels }, template: template() };
+      const { status, body } = await b.post(b.in("apps/v1", "deployments"), { metadata: { name: "d" }, spec });
+      expect([status, body.message]).toEqual([
+        403,
+        'deployments.apps "d" is forbidden: exceeded quota: q, requested: count/deployments.apps=1, used: count/deployments.apps=0, limited: count/deployments.apps=0',
+      ]);
     },
   },
   {

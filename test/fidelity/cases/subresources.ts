@@ -31,6 +31,18 @@ const evict = (b: Bench, rest: object = {}) =>
     ...rest,
   });
 
+function resizeRefused(name: string, resources: object, says: string): Case {
+  return {
+    name: `resize: refused: ${name}`,
+    async run(b) {
+      await makePod(b);
+      const { status, body } = await b.patch(b.core("pods/p/resize"), { spec: { containers: [{ name: "c", resources }] } }, "strategic");
+      expect([status, body.message]).toEqual([422, expect.stringContaining(says)]);
+      await drop(b);
+    },
+  };
+}
+
 export const subresourceCases: readonly Case[] = [
   {
     name: "status: an update of it leaves the spec alone",
@@ -308,6 +320,18 @@ export const subresourceCases: readonly Case[] = [
       await drop(b);
     },
   },
+  resizeRefused(
+    "it cannot change what kind of pod it is",
+    { limits: { cpu: "200m", memory: "1Gi" }, requests: { cpu: "200m", memory: "1Gi" } },
+    'spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
+  ),
+  resizeRefused(
+    "other amounts",
+    { requests: { "ephemeral-storage": "1Gi" } },
+    "spec: Forbidden: only cpu and memory resources are mutable",
+  ),
+  resizeRefused("an amount taken away", { requests: { cpu: null } }, "resource requests cannot be removed"),
+  resizeRefused("a request above its limit", { limits: { cpu: "50m" } }, "must be less than or equal to cpu limit"),
   {
     name: "amounts of a pod change by resize only",
     async run(b) {

@@ -170,4 +170,28 @@ export const watchCases: readonly Case[] = [
       expect(second?.object.rows[0].cells[0]).toBe("b");
     },
   },
+  {
+    name: "a bookmark comes before the watch's time is over",
+    async run(b) {
+      const made = await make(b, "a");
+      const watch = await b.watch(path(b, `resourceVersion=${made.metadata.resourceVersion}&allowWatchBookmarks=true&timeoutSeconds=5`));
+      const event = await watch.next();
+      const end = await watch.next();
+      expect(event === "end" ? "" : event.type).toBe("BOOKMARK");
+      const { kind, apiVersion, metadata } = (event as WatchEvent).object;
+      expect([kind, apiVersion, Number(metadata.resourceVersion) >= Number(made.metadata.resourceVersion)]).toEqual([
+        "ConfigMap",
+        "v1",
+        true,
+      ]);
+      expect(end).toBe("end");
+    },
+  },
+  {
+    name: "no bookmarks for who does not ask for them",
+    async run(b) {
+      const watch = await b.watch(path(b, `resourceVersion=${await versionNow(b)}&timeoutSeconds=4`));
+      expect(await watch.next()).toBe("end");
+    },
+  },
 ];

@@ -198,6 +198,36 @@ const leaseRules: Rules = {
     }),
 };
 
+function checkWebhooks(errors: FieldErrors, object: Stored): void {
+  const names = new Set<string>();
+  for (const [index, webhook] of itemsOf(object["webhooks"]).map(fieldsOf).entries()) {
+    const at = `webhooks[${index}]`;
+    const name = textOf(webhook["name"]);
+    if (name === "") errors.required(`${at}.name`);
+    else if (name.split(".").length < 3)
+      errors.invalid(`${at}.name`, name, "should be a domain with at least three segments separated by dots");
+    else if (names.has(name)) errors.duplicate(`${at}.name`, name);
+    names.add(name);
+    const effects = webhook["sideEffects"];
+    if (effects === undefined) errors.required(`${at}.sideEffects`, "must specify one of None, NoneOnDryRun");
+    else if (effects !== "None" && effects !== "NoneOnDryRun") errors.notSupported(`${at}.sideEffects`, effects, ["None", "NoneOnDryRun"]);
+    const versions = itemsOf(webhook["admissionReviewVersions"]);
+    if (versions.length === 0) errors.required(`${at}.admissionReviewVersions`, "must specify one of v1, v1beta1");
+    else if (!versions.includes("v1") && !versions.includes("v1beta1"))
+      errors.invalid(`${at}.admissionReviewVersions`, versions, "must include at least one of v1, v1beta1");
+    const seconds = Number(webhook["timeoutSeconds"]);
+    if (seconds > 30 || seconds < 1) errors.invalid(`${at}.timeoutSeconds`, seconds, "the timeout value must be between 1 and 30 seconds");
+    const { url, service } = fieldsOf(webhook["clientConfig"]);
+    if ((url === undefined) === (service === undefined)) errors.required(`${at}.clientConfig`, "exactly one of url or service is required");
+    if (url !== undefined && !textOf(url).startsWith("https://"))
+      errors.invalid(
+        `${at}.clientConfig.url`,
+        textOf(url).split(":")[0],
+        "'https' is the only allowed URL scheme; desired format: https://host[/path]",
+      );
+  }
+}
+
 const webhookRules: Rules = {
   generation: (object) => object["webhooks"],
   withDefaults: (object) =>
@@ -216,12 +246,7 @@ const webhookRules: Rules = {
         (config) => inField(config, "service", (service) => fillAbsent(service, { port: 443 })),
       );
     }) as Stored,
-  validate: (object) =>
-    collect((errors) => {
-      for (const [index, webhook] of itemsOf(object["webhooks"]).map(fieldsOf).entries())
-        for (const field of ["sideEffects", "admissionReviewVersions", "clientConfig", "name"])
-          if (webhook[field] === undefined) errors.required(`webhooks[${index}].${field}`);
-    }),
+  validate: (object) => collect((errors) => checkWebhooks(errors, object)),
 };
 
 /** Core events name their subject "involvedObject". */

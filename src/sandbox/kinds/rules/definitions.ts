@@ -2,6 +2,7 @@
 import { fillAbsent, fillZero, inField, inItems } from "../../../kube/defaults/fill.ts";
 import { type Fields, fieldsOf, isFields, itemsOf, textOf, withFields } from "../../../kube/json.ts";
 import type { FieldErrors } from "../../../kube/validate/field-error.ts";
+import { checkRuleTexts } from "../../schema/rules.ts";
 import type { Stored } from "../../storage/store.ts";
 import type { Rules } from "../resource.ts";
 import { collect, immutable, specGeneration, specOf, statusOf, withSpec } from "./common.ts";
@@ -76,6 +77,7 @@ function checkStructural(errors: FieldErrors, node: Fields, path: string): void 
   if (!free && textOf(node["type"]) === "") errors.required(`${path}.type`, "must not be empty for specified object fields");
   for (const [name, child] of Object.entries(fieldsOf(node["properties"])))
     if (isFields(child)) checkStructural(errors, child, `${path}.properties[${name}]`);
+  checkRuleTexts(errors, node, path);
   if (isFields(node["items"])) checkStructural(errors, node["items"], `${path}.items`);
   if (isFields(node["additionalProperties"])) checkStructural(errors, node["additionalProperties"], `${path}.additionalProperties`);
 }

@@ -156,3 +156,27 @@ export function resourcesOnly(object: Stored, old: Stored): Stored {
   }
   return withFields(old, { metadata: { ...old.metadata, resourceVersion: object.metadata.resourceVersion }, spec }) as Stored;
 }
+
+const resizable: ReadonlySet<string> = new Set(["cpu", "memory"]);
+
+/** What a resize may not do, beside what no pod may. */
+export function checkResize(errors: FieldErrors, object: Stored, old: Stored): void {
+  const before = textOf(statusOf(old)["qosClass"]) || qosClass(specOf(old));
+  if (qosClass(specOf(object)) !== before) errors.invalid("spec", before, "Pod QOS Class may not change as a result of resizing");
+  const now = itemsOf(specOf(object)["containers"]).map(fieldsOf);
+  for (const [index, container] of itemsOf(specOf(old)["containers"]).map(fieldsOf).entries()) {
+    const resources = fieldsOf(container["resources"]);
+    const wanted = fieldsOf(now[index]?.["resources"]);
+    for (const side of ["requests", "limits"]) {
+      const given = fieldsOf(wanted[side]);
+      if (Object.keys(fieldsOf(resources[side])).some((name) => given[name] === undefined))
+        errors.forbidden(`spec.containers[${index}].resources.${side}`, `resource ${side} cannot be removed`);
+    }
+    if (!deepEqual(otherAmounts(wanted), otherAmounts(resources))) errors.forbidden("spec", "only cpu and memory resources are mutable");
+  }
+}
+
+function otherAmounts(resources: Fields): Fields {
+  const others = (side: string) => Object.entries(fieldsOf(resources[side])).filter(([name]) => !resizable.has(name));
+  return { requests: Object.fromEntries(others("requests")), limits: Object.fromEntries(others("limits")) };
+}
