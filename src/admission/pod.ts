@@ -26,15 +26,18 @@ export interface PodWebhookParts {
 
 /** In the configuration: mpod.kb.io, vpod.kb.io, vpodeviction.kb.io. */
 export function podWebhooks(parts: PodWebhookParts): readonly Webhook[] {
-  const namespaceSelector = podNamespaceSelector(parts.installNamespace);
+  const namespaceSelector = podNamespaceSelector(parts.installNamespace, { operator: "DoesNotExist" });
+  // As OpenKruise's chart has it: other people's control planes are pods like any other.
+  const chart = { namespaceSelector: podNamespaceSelector(parts.installNamespace, { operator: "NotIn", values: ["openkruise"] }) };
   const guarded = { review: guardPod(parts.guards), active: guardsPods };
-  const vpod = { name: "vpod.kb.io", type: "validating", path: "/validate-pod", namespaceSelector, ...guarded } as const;
+  const vpod = { name: "vpod.kb.io", type: "validating", path: "/validate-pod", namespaceSelector, chart, ...guarded } as const;
   return [
     {
       name: "mpod.kb.io",
       type: "mutating",
       path: "/mutate-pod",
       namespaceSelector,
+      chart,
       rules: [rule(["CREATE"], "pods")],
       active: (settings) => settings.gates.enabled("PodWebhook") && settings.serves(sidecarSets),
       review: mutatePod(parts.mutations),
@@ -48,10 +51,10 @@ export function podWebhooks(parts: PodWebhookParts): readonly Webhook[] {
  * Not where Kruiser itself runs, by label as installed and by name in case the label is missing; and not where the cluster's own pods
  * run: both must come up while the webhooks are down.
  */
-function podNamespaceSelector(installNamespace: string): LabelSelector {
+function podNamespaceSelector(installNamespace: string, unless: { operator: string; values?: string[] }): LabelSelector {
   return {
     matchExpressions: [
-      { key: "control-plane", operator: "DoesNotExist" },
+      { key: "control-plane", ...unless },
       { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [...new Set(["kube-system", installNamespace])].sort() },
     ],
   };

@@ -219,6 +219,22 @@ describe("what is rendered", () => {
     expect(await entry(narrow, "vpodeviction.kb.io")).not.toHaveProperty("matchConditions");
   });
 
+  test("pods of other control planes are pods like any other, as in OpenKruise's chart", () => {
+    const entries = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"].flatMap(
+      (kind) => (of(standard, kind)[0] as Configuration).webhooks,
+    );
+    for (const name of ["mpod.kb.io", "vpod.kb.io", "vpodeviction.kb.io"]) {
+      expect(entries.find((entry) => entry.name === name)).toMatchObject({
+        namespaceSelector: {
+          matchExpressions: [
+            { key: "control-plane", operator: "NotIn", values: ["openkruise"] },
+            { key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kruise-system", "kube-system"] },
+          ],
+        },
+      });
+    }
+  });
+
   test("gates decide what is installed (acceptance 23)", async () => {
     const withoutDaemon = await render({ featureGates: "KruiseDaemon=false" });
     expect(of(withoutDaemon, "DaemonSet")).toEqual([]);
@@ -326,7 +342,7 @@ describe("one source", () => {
 
   test("alerts and dashboards ask only for metrics that there are", () => {
     const known = new Set<string>(Object.values(metrics).map(({ name }) => name));
-    const others = /^(up|process_\w+|container_\w+|kube_\w+)$/;
+    const others = /^(up|process_\w+|container_\w+|kube_\w+|apiserver_\w+)$/;
     const boards = ["kruise-manager", "kruise-rollouts"].map((name) => readFileSync(join(chartDir, `dashboards/${name}.json`), "utf8"));
     const expressions = [
       ...alerts.map(({ expr }) => expr),
