@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import { alerts } from "../../scripts/generate/chart/alerts.ts";
 import { daemonOwnFlags, managerOwnFlags } from "../../scripts/generate/chart/values.ts";
 import { gateNames, parseGates } from "../../src/api/gates.ts";
+import { daemonMetrics } from "../../src/daemon/metrics-names.ts";
 import { daemonOptions } from "../../src/daemon/options.ts";
 import { metrics } from "../../src/engine/metrics-names.ts";
 import { features } from "../../src/features/index.ts";
@@ -341,7 +342,7 @@ describe("one source", () => {
   });
 
   test("alerts and dashboards ask only for metrics that there are", () => {
-    const known = new Set<string>(Object.values(metrics).map(({ name }) => name));
+    const known = new Set<string>([...Object.values(metrics), ...Object.values(daemonMetrics)].map(({ name }) => name));
     const others = /^(up|process_\w+|container_\w+|kube_\w+|apiserver_\w+)$/;
     const boards = ["kruise-manager", "kruise-rollouts"].map((name) => readFileSync(join(chartDir, `dashboards/${name}.json`), "utf8"));
     const expressions = [
