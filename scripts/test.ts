@@ -24,6 +24,8 @@ const chosen = asked.length > 0 ? (asked as PartName[]) : partNames;
 
 /** Said again before the last line: the log of a whole run is long. */
 const failures: string[] = [];
+const unsteady: string[] = [];
+let repeatsLeft = 4;
 let total = emptyTally;
 for (const part of chosen) {
   console.log(`\n=== ${part}`);
@@ -32,6 +34,7 @@ for (const part of chosen) {
   total = addTally(total, tally);
   console.log(`=== ${part}: ${describe(tally)} in ${Math.round((performance.now() - startedMs) / 1000)} s`);
 }
+if (unsteady.length > 0) console.log(`\n=== what passed only when it was run again\n${unsteady.join("\n\n")}`);
 if (failures.length > 0) console.log(`\n=== what failed\n${failures.join("\n\n")}`);
 console.log(`\n${describe(total)}`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);
@@ -52,7 +55,7 @@ async function runPart(part: PartName): Promise<Tally> {
     case "node":
       return onRealParts(part);
     case "bench":
-      return tests(["./test/bench"], { timeoutMs: 300_000 });
+      return steadied(["./test/bench"], { timeoutMs: 300_000 });
   }
 }
 
@@ -75,9 +78,44 @@ async function check(): Promise<Tally> {
   return tally;
 }
 
-async function tests(paths: readonly string[], options: { timeoutMs: number; env?: Record<string, string> }): Promise<Tally> {
+interface Options {
+  readonly timeoutMs: number;
+  readonly env?: Record<string, string>;
+}
+
+interface Outcome {
+  readonly tally: Tally;
+  /** Each failed test with its error; empty when all passed. */
+  readonly failed: readonly string[];
+}
+
+async function tests(paths: readonly string[], options: Options): Promise<Tally> {
+  const { tally, failed } = await run(paths, options);
+  failures.push(...failed);
+  return tally;
+}
+
+/**
+ * For real parts, where a machine's bad moment can be too long for a deadline: a file that failed is run once more, whole, and that it was
+ * is told at the end. After a few such files it is no longer a matter of moments.
+ */
+async function steadied(paths: readonly string[], options: Options): Promise<Tally> {
+  const first = await run(paths, options);
+  if (first.failed.length === 0) return first.tally;
+  if (repeatsLeft === 0) {
+    failures.push(...first.failed);
+    return first.tally;
+  }
+  repeatsLeft -= 1;
+  console.log(`\n${paths.join(" ")}: once more, after ${describe(first.tally)}`);
+  const second = await run(paths, options);
+  (second.failed.length === 0 ? unsteady : failures).push(...first.failed, ...second.failed);
+  return second.tally;
+}
+
+async function run(paths: readonly string[], options: Options): Promise<Outcome> {
   const present = paths.filter((path) => existsSync(path));
-  if (present.length === 0) return emptyTally;
+  if (present.length === 0) return { tally: emptyTally, failed: [] };
   const child = Bun.spawn([bun, "test", `--timeout=${options.timeoutMs}`, ...present], {
     stdout: "inherit",
     stderr: "pipe",
@@ -89,9 +127,10 @@ async function tests(paths: readonly string[], options: { timeoutMs: number; env
     text += chunk;
   }
   const code = await child.exited;
+  const tally = tallyOf(text, code);
+  if (code === 0) return { tally, failed: [] };
   const failed = failuresIn(text);
-  if (code !== 0) failures.push(`in ${present.join(" ")}:`, ...(failed.length > 0 ? failed : [`exit code ${code}\n${text.slice(-2_000)}`]));
-  return tallyOf(text, code);
+  return { tally, failed: [`in ${present.join(" ")}:`, ...(failed.length > 0 ? failed : [`exit code ${code}\n${text.slice(-2_000)}`])] };
 }
 
 /** Against the binary that ships. One control plane a file: what one leaves behind or breaks is no other's business. */
@@ -116,6 +155,6 @@ async function onRealParts(part: "cluster" | "node"): Promise<Tally> {
   if (part === "node") files.push("./test/supply-chain");
   let tally = emptyTally;
   for (const file of files)
-    tally = addTally(tally, await tests([file], { timeoutMs: 180_000, env: { KRUISE_COMMAND: join(process.cwd(), "dist/kruise") } }));
+    tally = addTally(tally, await steadied([file], { timeoutMs: 180_000, env: { KRUISE_COMMAND: join(process.cwd(), "dist/kruise") } }));
   return tally;
 }
