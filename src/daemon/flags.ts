@@ -19,6 +19,11 @@ export const daemonFlags = {
     default: 5,
     help: "an image is only pulled while so much of the image disk is free; 0: always",
   },
+  "crr-stopped-is-succeeded": {
+    type: "boolean",
+    default: false,
+    help: "a ContainerRecreateRequest counts a container that it stopped as Succeeded where the pod's restartPolicy starts no other; else it waits for one until its deadline",
+  },
   "plugin-config-file": {
     type: "string",
     default: "/kruise/CredentialProviderPlugin.yaml",

@@ -32,6 +32,8 @@ export interface PodContainer {
   readonly createdAtMs: number;
   /** Absent while it was only created. */
   readonly startedAtMs?: number;
+  /** Only when it has exited. */
+  readonly exitCode?: number;
   readonly restartCount: number;
   /** The kubelet's hash of the container's spec. */
   readonly plainHash: number;
@@ -75,7 +77,7 @@ export function newest(containers: readonly RuntimeContainer[]): readonly Runtim
 }
 
 export function podContainer(runtimeName: string, status: RuntimeContainerStatus): PodContainer {
-  const { id, labels, annotations, createdAtMs, startedAtMs, state } = status;
+  const { id, labels, annotations, createdAtMs, startedAtMs, exitCode, state } = status;
   return {
     name: labels[kubelet.containerName] ?? "",
     id: `${runtimeName}://${id}`,
@@ -83,6 +85,7 @@ export function podContainer(runtimeName: string, status: RuntimeContainerStatus
     state: stateNames[state] ?? "unknown",
     createdAtMs,
     ...(state === containerState.created ? {} : { startedAtMs }),
+    ...(state === containerState.exited ? { exitCode } : {}),
     restartCount: decimal(annotations[kubelet.restartCount]) ?? 0,
     plainHash: hexadecimal(annotations[kubelet.hash]),
     labels,

@@ -24,6 +24,7 @@ import { containersOfPod, type PodContainer } from "../containers/read.ts";
 import type { RuntimeService } from "../cri/client.ts";
 import type { Frame, Part } from "../frame.ts";
 import { patchStatus } from "../patch-status.ts";
+import { startsNoOther } from "./ended.ts";
 import { GraceClock } from "./grace.ts";
 import { isOver, pick, type Request } from "./pick.ts";
 import { afterKill, nextStep, noRuntimeMessage, opening } from "./plan.ts";
@@ -115,7 +116,7 @@ class RecreateWorker {
   }
 
   async #step(request: Request, runtime: RuntimeService, runtimeName: string): Promise<Worked> {
-    const { env, killer } = this.#frame;
+    const { env, killer, options } = this.#frame;
     const listed = await containersOfPod(runtime, runtimeName, podUidOf(request));
     if (!listed.ok) {
       env.log.warn({ request: textOf(request), problem: listed.message }, "cannot read the pod's containers");
@@ -125,7 +126,9 @@ class RecreateWorker {
     const kills = request.spec.strategy?.forceRecreate ? killer.killsFor(request.metadata.uid) : [];
     const wasKilled = (container: string) =>
       kills.some(({ key, body }) => body.container === container && (body.result === "stopped" || key !== containers.get(container)?.id));
-    const step = nextStep({ request, containers, wasKilled, nowMs: env.nowMs() });
+    const pod = options.flags["crr-stopped-is-succeeded"] ? await this.#podOf(request) : undefined;
+    const staysEnded = (container: PodContainer) => startsNoOther(pod, container);
+    const step = nextStep({ request, containers, wasKilled, staysEnded, nowMs: env.nowMs() });
     switch (step.do) {
       case "wait":
         return { next: "done", ...(step.afterMs === undefined ? {} : { afterMs: step.afterMs }) };

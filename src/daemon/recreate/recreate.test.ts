@@ -1,7 +1,9 @@
 /** Both halves of a recreate request over a node in memory: what cannot be provoked on a real one. */
 import { afterEach, describe, expect, test } from "bun:test";
+import type { Pod } from "../../kube/types.ts";
 import { FakeFailure } from "../testing/fake-cri.ts";
 import { FakeNode, requestsPath, until } from "../testing/fake-node.ts";
+import { startsNoOther } from "./ended.ts";
 import { recreatePart } from "./index.ts";
 
 let node: FakeNode;
@@ -33,6 +35,45 @@ test("7: the whole way", async () => {
     },
   ]);
   await until("the label to go", () => node.requestNow("r").metadata.labels?.["crr.apps.kruise.io/active"] === undefined);
+});
+
+describe("a pod whose containers are not restarted", () => {
+  const never = { spec: { restartPolicy: "Never" } };
+  const ask = () => {
+    node.pod("p", containers("app"), never);
+    node.request("r", "p", ["app"], { activeDeadlineSeconds: 3 });
+  };
+
+  test("what was stopped is waited for until the deadline, and has failed then", async () => {
+    await start();
+    ask();
+    const { status } = await completed("r", 10_000);
+    expect(status).toMatchObject({
+      message: "recreating has exceeded the activeDeadlineSeconds",
+      containerRecreateStates: [{ name: "app", phase: "Failed", isKilled: true }],
+    });
+  });
+
+  test("with --crr-stopped-is-succeeded that is the end of it", async () => {
+    await start({ flags: ["--crr-stopped-is-succeeded"] });
+    ask();
+    const { status } = await completed();
+    expect(status).toMatchObject({ message: "", containerRecreateStates: [{ name: "app", phase: "Succeeded", isKilled: true }] });
+    expect(stops()).toHaveLength(1);
+  });
+});
+
+test.each<[string, object, number | undefined, boolean]>([
+  ["Never", { restartPolicy: "Never" }, 137, true],
+  ["OnFailure, and it failed", { restartPolicy: "OnFailure" }, 137, false],
+  ["OnFailure, and it did not", { restartPolicy: "OnFailure" }, 0, true],
+  ["Always", { restartPolicy: "Always" }, 0, false],
+  ["none said", {}, 0, false],
+  ["Never, but it is a native sidecar", { restartPolicy: "Never", initContainers: [{ name: "app", restartPolicy: "Always" }] }, 0, false],
+])("no other container is started: %s", (_, spec, exitCode, expected) => {
+  const pod = { metadata: {}, spec: { containers: [], ...spec } } as unknown as Pod;
+  expect(startsNoOther(pod, { name: "app", ...(exitCode === undefined ? {} : { exitCode }) })).toBe(expected);
+  expect(startsNoOther(undefined, { name: "app" })).toBe(false);
 });
 
 describe("17, 18: hooks", () => {
@@ -219,7 +260,7 @@ describe("faults", () => {
     node.pod("p", containers("a", "b"));
     const patch = node.api.intercept;
     node.request("r", "p", ["a", "b"]);
-    await until("the first stop", () => stops().length === 1);
+    await until("the first stop", () => stops().length >= 1);
     node.api.intercept = () => "drop";
     node.api.endWatches();
     await Bun.sleep(1500);

@@ -8,6 +8,8 @@ export interface StatesInput {
   readonly containers: PodContainers;
   /** Whether we have killed what was this container before, although the status does not say so yet. */
   readonly wasKilled: (container: string) => boolean;
+  /** Whether the kubelet starts no other after this one, and that is as good as a restart. Absent: it never is. */
+  readonly staysEnded?: (container: PodContainer) => boolean;
   readonly nowMs: number;
 }
 
@@ -31,7 +33,7 @@ export function containerStates(input: StatesInput): States {
 }
 
 function stateOf(
-  { request, containers, wasKilled, nowMs }: StatesInput,
+  { request, containers, wasKilled, staysEnded, nowMs }: StatesInput,
   name: string,
 ): { readonly state: ContainerRecreateState; readonly waitMs?: number } {
   const stored = request.status?.containerRecreateStates?.find((state) => state.name === name);
@@ -45,7 +47,7 @@ function stateOf(
   });
   const current = containers.get(name);
   if (current === undefined) return { state: state("Pending", notFoundMessage) };
-  if (current.state === "exited") return { state: state("Recreating") };
+  if (current.state === "exited") return { state: state(isKilled && staysEnded?.(current) ? "Succeeded" : "Recreating") };
   if (request.spec.strategy?.forceRecreate && !isKilled) return { state: state("Pending") };
   // Not by its start time: clocks of node and server differ, and a pod may be older than its request by less than a second.
   if (!isAnother(request, current)) return { state: state("Pending") };

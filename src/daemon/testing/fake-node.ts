@@ -59,6 +59,8 @@ export interface FakeNodeOptions {
   readonly gates?: Partial<Record<GateName, boolean>>;
   /** Further runtimes, by name, on their own sockets. */
   readonly runtimes?: readonly string[];
+  /** Of the daemon's command line. */
+  readonly flags?: readonly string[];
   /** ms until the kubelet starts what was stopped; default 20. */
   readonly restartMs?: number;
 }
@@ -108,7 +110,7 @@ export class FakeNode {
     const env = systemEnv(silentLogger, this.#daemon.signal);
     const kube = this.#kube(env);
     const sockets = { dir: this.dir, file: "" };
-    const parsed = daemonOptions([], { NODE_NAME: nodeName });
+    const parsed = daemonOptions(this.#options.flags ?? [], { NODE_NAME: nodeName });
     if (!parsed.ok) throw new Error(parsed.message);
     const options = { ...parsed.options, gates: gatesWith(this.#options.gates) };
     const detection = await detect(env, sockets);
@@ -264,7 +266,7 @@ export class FakeNode {
   async #restart(runtime: string, stopped: FakeContainer): Promise<void> {
     await Bun.sleep(this.#options.restartMs ?? 20);
     const pod = (this.api.all(podsPath) as readonly Pod[]).find(({ metadata }) => metadata.uid === stopped.podUid);
-    if (pod === undefined || this.#manager.signal.aborted) return;
+    if (pod === undefined || this.#manager.signal.aborted || pod.spec.restartPolicy === "Never") return;
     const spec = pod.spec.containers.find(({ name }) => name === stopped.name);
     const env = Object.fromEntries(
       (spec?.env ?? []).map(({ name, valueFrom, value }) => [name, value ?? metadataValue(pod, valueFrom?.fieldRef?.fieldPath)]),
