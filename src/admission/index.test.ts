@@ -74,6 +74,7 @@ test("from an empty Secret to an answered review, and through a rotation", async
     read: { live: api.live } as never,
     write: api.write,
     subscribe: api.subscribe,
+    narrowing: { enabled: false, follow: () => () => {}, known: () => [] },
     emit() {},
     metrics: silentMetrics,
     serve: serve as Serve,

@@ -13,7 +13,9 @@ import { activePaths } from "./configuration.ts";
 import { converterFor } from "./convert.ts";
 import { bodyLimits, createHandler } from "./handler.ts";
 import type { AdmissionMetrics } from "./metrics.ts";
+import { createNarrowing, type NarrowingOptions } from "./narrowing.ts";
 import { podWebhooks } from "./pod.ts";
+import { announcing, podNarrowing } from "./pod-narrowing.ts";
 import { protectionLog, refusalRecorder } from "./protection-log.ts";
 import { type Readiness, readinessCheck } from "./readiness.ts";
 import { createAdmissionServer, type Serve } from "./server.ts";
@@ -33,6 +35,8 @@ export interface AdmissionOptions {
   readonly read: Reader;
   readonly write: Writer;
   readonly subscribe: Subscribe;
+  /** See narrowing.ts. */
+  readonly narrowing: Pick<NarrowingOptions, "enabled" | "follow" | "known">;
   readonly emit: AdmissionContext["emit"];
   readonly metrics: AdmissionMetrics;
   readonly serve: Serve;
@@ -62,7 +66,22 @@ export interface Admission {
 export function startAdmission(options: AdmissionOptions): Admission {
   const { env, settings, webhookSettings: at, read, write, emit, metrics } = options;
   const { podMutations: mutations, podGuards: guards } = options;
-  const webhooks = [...options.webhooks, ...podWebhooks({ mutations, guards, installNamespace: at.installNamespace })];
+  const { configurations, sources } = podNarrowing({ mutations, guards }, settings);
+  const narrowing = createNarrowing({
+    ...options.narrowing,
+    env,
+    live: read.live,
+    write,
+    subscribe: options.subscribe,
+    serves: (kind) => settings.serves(kind),
+    sources,
+    configurations,
+    metrics,
+  });
+  const own = options.webhooks.map((webhook) =>
+    options.narrowing.enabled ? announcing(webhook, sources, options.kinds, narrowing) : webhook,
+  );
+  const webhooks = [...own, ...podWebhooks({ mutations, guards, installNamespace: at.installNamespace })];
   const log = env.log.child({ controller: "webhook" });
   const record = protectionLog(options.protectionLogPath, log);
   const context: AdmissionContext = {
@@ -97,6 +116,7 @@ export function startAdmission(options: AdmissionOptions): Admission {
     metrics,
   });
   controller.start();
+  void controller.initialized.then(() => narrowing.start());
   let check: (() => Promise<Readiness>) | undefined;
   return {
     initialized: controller.initialized,

@@ -55,6 +55,19 @@ describe("a webhook configuration", () => {
     }
   });
 
+  test("what it was narrowed to stays on the entry, whatever the template says, and never gets into the template", () => {
+    const theirs = { name: "theirs", expression: "true" };
+    const own = { name: "kruise.io/narrowing", expression: "false" };
+    const narrowed = entry("a", "/a", { matchConditions: [theirs, own] });
+    const taken = healed(live([narrowed], ""));
+    expect(taken.object.webhooks).toEqual([right("a", "/a", { matchConditions: [theirs, own] })]);
+    expect(JSON.parse(taken.template)).toEqual([entry("a", "/a", { matchConditions: [theirs] })]);
+    const older = JSON.stringify([entry("a", "/a", { matchConditions: [{ ...own, expression: "1 > 2" }] })]);
+    expect(healed(live([narrowed], older)).object.webhooks).toEqual([right("a", "/a", { matchConditions: [own] })]);
+    expect(healed(live([entry("a", "/a")], older)).object.webhooks).toEqual([right("a", "/a")]);
+    expect(healed(live([narrowed], older), { appliedTemplate: "[]" }).object.webhooks?.[0]?.["matchConditions"]).toEqual([own]);
+  });
+
   test("an entry that nobody handles leaves the live list and stays in the template", () => {
     const first = healed(live([entry("a", "/a"), entry("x", "/x"), entry("u", "/u", { clientConfig: { url: "https://h:1/x" } })]));
     expect(first.object.webhooks?.map(({ name }) => name)).toEqual(["a"]);

@@ -4,6 +4,7 @@
  */
 import { deepEqual, fieldsOf, isFields, itemsOf, textOf, withFields } from "../kube/json.ts";
 import { type ClientConfig, templateAnnotation, type WebhookConfiguration, type WebhookEntry } from "./configuration.ts";
+import { narrowEntry, narrowingOf } from "./narrow-state.ts";
 
 /** How the API server reaches the webhooks: through the Service, or, for a manager outside the cluster, at a host. */
 export type Address =
@@ -32,7 +33,8 @@ export type Healed =
 
 export function heal(live: WebhookConfiguration, wanted: Wanted): Healed {
   const remembered = live.metadata.annotations?.[templateAnnotation] ?? "";
-  const template = remembered === "" ? JSON.stringify(live.webhooks ?? []) : remembered;
+  // What narrowing has put there follows from what exists, and is nobody's wish.
+  const template = remembered === "" ? JSON.stringify((live.webhooks ?? []).map((entry) => narrowEntry(entry, undefined))) : remembered;
   const entries = parseTemplate(template);
   if (!entries) {
     const message = `${live.metadata.name}: metadata.annotations[${templateAnnotation}] is not a list of webhooks as JSON; set it to "" to take over the live list`;
@@ -45,7 +47,11 @@ export function heal(live: WebhookConfiguration, wanted: Wanted): Healed {
   for (const entry of entries) {
     const path = pathOf(entry.clientConfig);
     if (!wanted.handles(path)) dropped.push({ name: entry.name, path });
-    else webhooks.push(healEntry(entry, toTheLetter ? undefined : liveByName.get(entry.name), path, wanted));
+    else {
+      const found = liveByName.get(entry.name);
+      const healed = healEntry(narrowEntry(entry, undefined), toTheLetter ? undefined : found, path, wanted);
+      webhooks.push(found === undefined ? healed : narrowEntry(healed, narrowingOf(found)));
+    }
   }
   const object = withFields(live, {
     metadata:

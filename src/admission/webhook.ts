@@ -5,6 +5,7 @@ import type { Cancel, Logger } from "../env/env.ts";
 import type { Reader, Writer } from "../kube/access.ts";
 import type { Ref } from "../kube/kind.ts";
 import type { KubeObject, LabelSelector, Pod } from "../kube/types.ts";
+import type { PodSource } from "./narrow-scope.ts";
 
 export type Operation = "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
 
@@ -116,6 +117,13 @@ export interface PodMutation {
   readonly name: string;
   readonly order: number;
   readonly gate?: GateName;
+  /**
+   * CEL over `object`: pods that it may change or refuse whatever else exists. It must not fail on any pod. Absent: any pod, unless there is
+   * a `source`.
+   */
+  readonly concerns?: (settings: Settings) => string;
+  /** Objects each of which brings further pods. */
+  readonly source?: PodSource;
   /** The pod as it should be (same reference: unchanged), or a refusal. `pod.metadata.namespace` is always set. */
   mutate(pod: Readonly<Pod>, request: AdmissionRequest<Pod>, context: AdmissionContext): Pod | Verdict | Promise<Pod | Verdict>;
 }
@@ -127,6 +135,8 @@ export interface PodGuard {
   readonly operations: readonly ("update" | "resize" | "delete" | "evict")[];
   /** CEL over `oldObject`: of other pods it never says anything but yes. Absent: it may of any. Evictions carry no pod: all of them come. */
   readonly concerns?: string;
+  /** Objects without which it lets every eviction pass. Absent: it may refuse any. */
+  readonly source?: PodSource;
   readonly active: (settings: Settings) => boolean;
   review(request: AdmissionRequest<Pod>, context: AdmissionContext): Verdict | Promise<Verdict>;
 }

@@ -110,6 +110,11 @@ export const metrics = {
     ["configuration"],
     "Entries left out of a webhook configuration because this version has no handler for their path.",
   ),
+  webhookNarrowed: gauge(
+    "kruiser_webhook_narrowed",
+    ["webhook"],
+    "1 while the API server is kept from asking this webhook about pods that nothing concerns.",
+  ),
   certExpirySeconds: gauge("kruiser_cert_expiry_seconds", ["certificate"], "Until the serving certificate, or its authority (ca), ends."),
   eventLoopLagSeconds: histogram(
     "kruiser_event_loop_lag_seconds",

@@ -48,6 +48,11 @@ export const managerFlags = {
   "expectation-timeout": { type: "duration", default: "5m", help: "longest wait for the outcome of an unclear write" },
   "disable-no-deepcopy": { type: "boolean", default: false, help: "no effect: objects of the cache are never changed", ignored: true },
   "protection-log-path": { type: "string", default: "/log", help: "directory of protection.log" },
+  "narrow-pod-webhooks": {
+    type: "boolean",
+    default: false,
+    help: "keep the API server from asking about pods that no SidecarSet, budget or feature concerns (from Kubernetes 1.28)",
+  },
   "feature-gates": { type: "string", default: "", help: "A=true,B=false" },
   "ws-enabled-versioned-status": {
     type: "string",

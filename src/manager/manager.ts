@@ -21,7 +21,7 @@ import { leases } from "../kube/kinds.ts";
 import { createKube, type Kube } from "../kube/kube.ts";
 import { Election } from "../kube/lease.ts";
 import { failureText } from "../kube/outcome.ts";
-import { atLeast } from "../kube/version.ts";
+import { atLeast, type ServerVersion } from "../kube/version.ts";
 import { parseAddress } from "../process/address.ts";
 import { type Check, type Listener, listen } from "../process/endpoints.ts";
 import { ProcessMetrics } from "../process/metrics.ts";
@@ -102,11 +102,14 @@ export async function startManager(
     },
   });
   const caches = new Caches(env, kube.cache, record, client, `${flags.namespace} ${versionInfo.version}`);
-  const [served, settings] = await learnServer(env, kube, options);
+  const [served, settings, version] = await learnServer(env, kube, options);
+  const narrows = flags["narrow-pod-webhooks"] && atLeast(version, 1, 28);
+  if (flags["narrow-pod-webhooks"] && !narrows)
+    env.log.warn({}, "--narrow-pod-webhooks has no effect: this API server knows no match conditions (Kubernetes 1.28)");
   const events = EventRecorder.create(env, client, "kruise-manager", hostname());
 
   const reads = features.flatMap((feature) => feature.reads ?? []);
-  const admission = serveAdmission(env, options, { kube, caches, settings, served, metrics, events, reads, outside });
+  const admission = serveAdmission(env, options, { kube, caches, settings, served, metrics, events, reads, outside, narrows });
   const listeners = openEndpoints(options, metrics, async () => {
     const ready = await admission.ready();
     return ready.ok ? undefined : ready.message;
@@ -174,7 +177,11 @@ async function connect(env: Env, options: ManagerOptions, metrics: ProcessMetric
   });
 }
 
-async function learnServer(env: Env, kube: Kube, options: ManagerOptions): Promise<readonly [ServedKinds, Settings]> {
+async function learnServer(
+  env: Env,
+  kube: Kube,
+  options: ManagerOptions,
+): Promise<readonly [ServedKinds, Settings, ServerVersion | undefined]> {
   const [discovery, server] = await Promise.all([discover(kube.client), serverInfo(kube.client)]);
   if (!discovery.ok)
     throw new Fatal(`the API server at ${kube.transport.server} cannot be asked what it serves: ${failureText(discovery)}`);
@@ -195,6 +202,7 @@ async function learnServer(env: Env, kube: Kube, options: ManagerOptions): Promi
       resizeSubresource: atLeast(server.object.version, 1, 32),
       serves: (kind) => served.serves(kind),
     },
+    server.object.version,
   ];
 }
 
@@ -207,11 +215,13 @@ interface AdmissionParts {
   readonly events: EventRecorder;
   readonly reads: readonly Kind[];
   readonly outside: Outside;
+  /** Keeps the API server from asking about pods that nothing concerns. */
+  readonly narrows: boolean;
 }
 
 /** The webhook port of this replica, and what keeps the way to it open. */
 function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts): Admission {
-  const { kube, caches, settings, served, metrics, events, reads, outside } = parts;
+  const { kube, caches, settings, served, metrics, events, reads, outside, narrows } = parts;
   const ensure = () => {
     for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
   };
@@ -238,6 +248,11 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
     subscribe: metadataWatches(env, kube.transport.as("kruise-manager/webhook-controller"), (kind) => {
       if (kind.plural === "customresourcedefinitions") served.refresh();
     }),
+    narrowing: {
+      enabled: narrows,
+      follow: (kind, changed) => kube.cache.subscribe(kind, changed),
+      known: (kind) => (kube.cache.has(kind) ? kube.read.list(kind) : []),
+    },
     emit: (on, type, reason, message, component = "kruise-manager") => voices.emit(on, { type, reason, message, component }),
     metrics,
     serve: outside.serve,

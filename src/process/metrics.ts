@@ -75,6 +75,7 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
   readonly #ends: Family<Sample>;
   readonly #endsMs = new Map<string, number>();
   readonly #dropped: Family<Sample>;
+  readonly #narrowed: Family<Sample>;
 
   constructor(env: Env) {
     super();
@@ -94,6 +95,7 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
     this.#certificates = registry.counter(names.certwatcherReadCertificateTotal);
     this.#ends = registry.gauge(names.certExpirySeconds);
     this.#dropped = registry.gauge(names.webhooksDropped);
+    this.#narrowed = registry.gauge(names.webhookNarrowed);
     registry.onCollect(() => {
       for (const [certificate, endMs] of this.#endsMs) this.#ends.of({ certificate }).value = (endMs - env.nowMs()) / 1000;
     });
@@ -126,6 +128,10 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
 
   droppedWebhooks(configuration: string, count: number): void {
     this.#dropped.of({ configuration }).value = count;
+  }
+
+  narrowed(webhook: string, isNarrowed: boolean): void {
+    this.#narrowed.of({ webhook }).value = isNarrowed ? 1 : 0;
   }
 
   certificateRead(ends: CertificateEnds): void {

@@ -1,5 +1,6 @@
 /** An API server in a map: resourceVersions, preconditions, change notices, and a record of every request. */
 import type { Draft, LiveReader, Writer } from "../../kube/access.ts";
+import { deepEqual } from "../../kube/json.ts";
 import { type Key, type Kind, keyText } from "../../kube/kind.ts";
 import type { Failure, Written } from "../../kube/outcome.ts";
 import type { KubeObject } from "../../kube/types.ts";
@@ -27,7 +28,8 @@ export class FakeApi {
         const object = this.objects.get(pathOf(kind, key));
         return object ? { ok: true, object: structuredClone(object) as T } : notFound(pathOf(kind, key));
       }),
-    list: () => Promise.reject(new Error("nothing lists here")),
+    list: <T extends KubeObject>(kind: Kind<T>) =>
+      this.answer<readonly T[]>("list", kind.plural, () => ({ ok: true, object: this.list(kind) })),
     scale: () => Promise.reject(new Error("nothing scales here")),
   };
 
@@ -66,7 +68,15 @@ export class FakeApi {
   put<T extends KubeObject>(kind: Kind<T>, object: T): T {
     this.version += 1;
     const stored = structuredClone(object);
-    stored.metadata = { ...stored.metadata, resourceVersion: String(this.version) };
+    const { webhooks } = stored as { webhooks?: unknown };
+    const before = this.objects.get(pathOf(kind, keyOf(stored))) as (KubeObject & { webhooks?: unknown }) | undefined;
+    const generation = (before?.metadata.generation ?? 1) + (before !== undefined && !deepEqual(before.webhooks, webhooks) ? 1 : 0);
+    stored.metadata = {
+      ...stored.metadata,
+      resourceVersion: String(this.version),
+      // Of the kinds that are looked at here only webhook configurations count theirs.
+      ...(webhooks !== undefined && { generation }),
+    };
     this.objects.set(pathOf(kind, keyOf(stored)), stored);
     this.notify(kind, keyOf(stored), stored.metadata.resourceVersion);
     return structuredClone(stored);
@@ -81,11 +91,15 @@ export class FakeApi {
     const object = this.objects.get(pathOf(kind, key));
     return object && (structuredClone(object) as T);
   }
+  list<T extends KubeObject>(kind: Kind<T>): readonly T[] {
+    const prefix = `${kind.plural}/`;
+    return [...this.objects].flatMap(([path, object]) => (path.startsWith(prefix) ? [structuredClone(object) as T] : []));
+  }
   remove(kind: Kind, key: Key): void {
     if (this.objects.delete(pathOf(kind, key))) this.notify(kind, key, undefined);
   }
   writes(): string[] {
-    return this.requests.filter((request) => !request.startsWith("get "));
+    return this.requests.filter((request) => !request.startsWith("get ") && !request.startsWith("list "));
   }
 
   private async answer<T>(verb: string, path: string, answer: () => Written<T>): Promise<Written<T>> {

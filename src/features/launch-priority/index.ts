@@ -6,12 +6,12 @@
 import { podMutationOrder } from "../../admission/webhook.ts";
 import type { Feature } from "../feature.ts";
 import { launchPriorityController } from "./controller.ts";
-import { addBarriers } from "./mutation.ts";
+import { addBarriers, concerns } from "./mutation.ts";
 
 export const launchPriority: Feature = {
   name: "launch-priority",
   controllers: [launchPriorityController],
-  podMutations: [{ name: "launch-priority", order: podMutationOrder.launchPriority, mutate: addBarriers }],
+  podMutations: [{ name: "launch-priority", order: podMutationOrder.launchPriority, concerns, mutate: addBarriers }],
   permissions: [
     { group: "", resources: ["pods"], verbs: ["get", "list", "watch", "patch"] },
     { group: "", resources: ["configmaps"], verbs: ["get", "create", "patch", "delete"] },

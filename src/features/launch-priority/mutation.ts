@@ -32,6 +32,15 @@ export const addBarriers: PodMutation["mutate"] = (pod, _request, context) => {
   };
 };
 
+const orders = [
+  `has(object.metadata.annotations) && "${annotation.containerLaunchPriority}" in object.metadata.annotations`,
+  `object.spec.containers.exists(container, has(container.env) && container.env.exists(variable, variable.name == "${environmentVariable.containerPriority}"))`,
+];
+
+/** Before the server has checked it, a pod may have no containers at all. */
+export const concerns: PodMutation["concerns"] = () =>
+  `has(object.spec.containers) && object.spec.containers != null && size(object.spec.containers) > 1 && (${orders.map((order) => `(${order})`).join(" || ")})`;
+
 /** One a container; undefined when there is no order to keep; a string says which value is no number. */
 function prioritiesOf(pod: Readonly<Pod>): readonly number[] | string | undefined {
   const { containers } = pod.spec;

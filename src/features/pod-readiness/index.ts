@@ -6,12 +6,12 @@
 import { podMutationOrder } from "../../admission/webhook.ts";
 import type { Feature } from "../feature.ts";
 import { podReadinessController } from "./controller.ts";
-import { addGate } from "./mutation.ts";
+import { addGate, concerns } from "./mutation.ts";
 
 export const podReadiness: Feature = {
   name: "pod-readiness",
   controllers: [podReadinessController],
-  podMutations: [{ name: "pod-readiness", order: podMutationOrder.readinessGate, mutate: addGate }],
+  podMutations: [{ name: "pod-readiness", order: podMutationOrder.readinessGate, concerns, mutate: addGate }],
   permissions: [
     { group: "", resources: ["pods"], verbs: ["get", "list", "watch"] },
     { group: "", resources: ["pods/status"], verbs: ["patch"] },

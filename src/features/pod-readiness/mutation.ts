@@ -7,6 +7,10 @@ import { controllerOf } from "../../workload/owner.ts";
 
 const ourGroup = "apps.kruise.io";
 
+const ownedByUs = `has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(owner, owner.apiVersion.startsWith("${ourGroup}/"))`;
+
+export const concerns: PodMutation["concerns"] = ({ gates }) => (gates.enabled("KruisePodReadinessGate") ? "true" : ownedByUs);
+
 /** Pods of workloads of ours; with gate KruisePodReadinessGate every pod. */
 export const addGate: PodMutation["mutate"] = (pod, _request, { settings }) => {
   const ours = groupOf(controllerOf(pod)?.apiVersion) === ourGroup;

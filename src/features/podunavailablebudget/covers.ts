@@ -1,5 +1,6 @@
 /** Which budget is a pod's? By the workload it belongs to, or by its labels. */
-import type { PodUnavailableBudget } from "../../api/podunavailablebudget.ts";
+import type { PodSource } from "../../admission/narrow-scope.ts";
+import { type PodUnavailableBudget, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { deepEqual } from "../../kube/json.ts";
 import { groupOf } from "../../kube/kind.ts";
 import { compileSelector, isEmptySelector, type Matcher, matchNothing } from "../../kube/selector.ts";
@@ -13,6 +14,12 @@ export interface Belonging {
 }
 
 export type Budget = Readonly<PodUnavailableBudget>;
+
+/** Whose pods they are is found out pod by pod: a workload's belong to it through others. */
+export const podsOfNamespace: PodSource = {
+  of: podUnavailableBudgets,
+  scope: ({ metadata }) => ({ namespaces: [metadata.namespace ?? ""] }),
+};
 
 export function isLeaving({ metadata }: Budget): boolean {
   return metadata.deletionTimestamp !== undefined;

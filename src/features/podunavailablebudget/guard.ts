@@ -12,7 +12,7 @@ import type { Pod } from "../../kube/types.ts";
 import { type Decision, decide, freePass, relatedBudget } from "../../workload/budget/index.ts";
 import { type Entry, enterInLedger } from "../../workload/ledger.ts";
 import { controllerOf } from "../../workload/owner.ts";
-import { isLeaving } from "./covers.ts";
+import { isLeaving, podsOfNamespace } from "./covers.ts";
 import { isEnabled, isGuarded } from "./gates.ts";
 import { updateOperation } from "./operation.ts";
 
@@ -22,6 +22,7 @@ export const guard: PodGuard = {
   order: 20,
   operations: ["update", "resize", "delete", "evict"],
   concerns: `has(oldObject.metadata.annotations) && (${[annotation.relatedPub, annotation.relatedPubLegacy].map((key) => `"${key}" in oldObject.metadata.annotations`).join(" || ")})`,
+  source: podsOfNamespace,
   active: (settings) => isEnabled(settings) && settings.serves(podUnavailableBudgets),
   review,
 };

@@ -12,6 +12,7 @@ import { podUnavailableBudgetDefinition, podUnavailableBudgets } from "../../api
 import { controller } from "../../engine/controller.ts";
 import type { Feature } from "../feature.ts";
 import { optionalWorkloads } from "./belongings.ts";
+import { podsOfNamespace } from "./covers.ts";
 import { budgetExplainer, podExplainer } from "./explain.ts";
 import { isEnabled } from "./gates.ts";
 import { guard } from "./guard.ts";
@@ -36,7 +37,7 @@ export const podUnavailableBudget: Feature = {
   kinds: [podUnavailableBudgetDefinition],
   controllers: [podUnavailableBudgetController],
   webhooks,
-  podMutations: [{ name: "podunavailablebudget", order: podMutationOrder.podUnavailableBudget, mutate: stamp }],
+  podMutations: [{ name: "podunavailablebudget", order: podMutationOrder.podUnavailableBudget, source: podsOfNamespace, mutate: stamp }],
   podGuards: [guard],
   reads: [podUnavailableBudgets, ...optionalWorkloads],
   permissions: [

@@ -3,6 +3,7 @@
  * are never changed, doing it twice is the same as doing it once, and unknown fields stay.
  */
 
+import type { PodSource } from "../../admission/narrow-scope.ts";
 import { type AdmissionContext, deny, type PodMutation, podMutationOrder, type Verdict } from "../../admission/webhook.ts";
 import { annotation, sidecarVersionAltAnnotation, sidecarVersionAnnotation } from "../../api/names.ts";
 import type { Settings } from "../../api/settings.ts";
@@ -21,11 +22,12 @@ import { type Content, currentContent, revisionContent, type Template, twinNames
 import { mergeContainers, mergePullSecrets, mergeVolumes, type Queued, sortedByName } from "./merge.ts";
 import { applyPatches } from "./patch-metadata.ts";
 import { type Resolved, resolveRevision, wantedRevision } from "./resolve.ts";
-import { baseOf, candidateSets, matchesLabels, matchesNamespace, selectionOf } from "./select.ts";
+import { baseOf, candidateSets, matchesLabels, matchesNamespace, selectedPods, selectionOf } from "./select.ts";
 
 export const injection: PodMutation = {
   name: "sidecarset",
   order: podMutationOrder.sidecarSet,
+  source: selectedPods as PodSource,
   mutate: (pod, _request, context) => {
     if (!isActive(pod)) return pod;
     const chosen = chooseSets(pod, context);

@@ -1,7 +1,9 @@
 /** Which SidecarSets want a pod: found through an index, so that hundreds that do not match cost next to nothing. */
+import type { PodSource } from "../../admission/narrow-scope.ts";
 import { annotation, label } from "../../api/names.ts";
 import { type SidecarSet, sidecarSets } from "../../api/sidecarset.ts";
 import type { Reader } from "../../kube/access.ts";
+import { isFields } from "../../kube/json.ts";
 import type { Index } from "../../kube/kind.ts";
 import { memo } from "../../kube/memo.ts";
 import { compileSelector, isEmptySelector, type Labels, type Matcher, matchNothing, type Requirement } from "../../kube/selector.ts";
@@ -41,6 +43,18 @@ export const setsByPlace: Index<SidecarSet> = {
     const scopes = namedNamespaces(namespaces?.requirements) ?? [everywhere];
     const anchors = anchorsOf(pods.requirements);
     return scopes.flatMap((scope) => anchors.map((anchor) => `${scope}\n${anchor}`));
+  },
+};
+
+/** The pods that a set may want: it may look at more of a namespace than its name, which nobody can ask before the namespace is read. */
+export const selectedPods: PodSource<SidecarSet> = {
+  of: sidecarSets,
+  scope: (set) => {
+    if (!isFields(set.spec)) return undefined;
+    const { pods, namespaces } = selectionOf(set.spec);
+    if (pods.requirements === undefined) return undefined;
+    const named = namedNamespaces(namespaces?.requirements);
+    return { ...(named && { namespaces: named }), labels: pods.requirements };
   },
 };
 
