@@ -21,7 +21,7 @@ import { type MakeController, reactionMs, Worker } from "./controllers/worker.ts
 import { workloadControllers } from "./controllers/workloads.ts";
 import { builtinResources } from "./kinds/builtin.ts";
 import { customResource } from "./kinds/custom.ts";
-import { timing as defaultTiming, type Timing } from "./kubelet/containers.ts";
+import { timing as defaultTiming, type ImageFaults, type Timing } from "./kubelet/containers.ts";
 import { Kubelet } from "./kubelet/kubelet.ts";
 import { nodeObject } from "./nodes.ts";
 import { Store, type Stored } from "./storage/store.ts";
@@ -34,6 +34,8 @@ export interface SandboxOptions {
   /** Whether containers' lives are told as Events. Default true. */
   readonly events?: boolean;
   readonly timing?: Partial<Timing>;
+  /** Images that fare badly, beside those whose tags say so. */
+  readonly imageFaults?: ImageFaults;
   /** "v1.34.0" */
   readonly serverVersion?: string;
   /** How webhooks by URL are called; default: not at all. */
@@ -93,6 +95,7 @@ export function createSandbox(env: Env, options: SandboxOptions = {}): Sandbox {
   const kubelet = new Kubelet(env, new Inside(api, "kubelet"), {
     timing: { ...defaultTiming, ...options.timing },
     events: options.events ?? true,
+    ...(options.imageFaults === undefined ? {} : { imageFaults: options.imageFaults }),
     insideOf: (node) => {
       const known = kubelets.get(node) ?? new Inside(api, `system:node:${node}`);
       kubelets.set(node, known);

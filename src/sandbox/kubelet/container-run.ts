@@ -26,6 +26,9 @@ export interface Happening {
 /** A container that ran this long is taken for healthy: its next crash is its first. */
 const healthyRunMs = 600_000;
 
+/** Of a process that was killed. */
+const killedCode = 137;
+
 export class ContainerRun {
   #phase: Phase = "none";
   #sinceMs = 0;
@@ -39,6 +42,9 @@ export class ContainerRun {
   #containerId = "";
   #last: ContainerState["terminated"];
   #neverReady = false;
+  /** In a row, of one image. */
+  #pullFailures = 0;
+  #probes: Behaviour["probes"] = [];
   readonly happened: Happening[] = [];
 
   constructor(
@@ -86,14 +92,27 @@ export class ContainerRun {
     return this.#exitCode;
   }
   isReady(nowMs: number): boolean {
-    return this.#phase === "running" && !this.#neverReady && nowMs >= this.#readyMs;
+    if (this.#phase !== "running" || this.#neverReady || nowMs < this.#readyMs) return false;
+    return this.#probes.length === 0 || this.#probed(nowMs) === "ready";
+  }
+
+  /** What its probes say now; a script that has not begun leaves it ready. */
+  #probed(nowMs: number): Behaviour["probes"][number]["state"] {
+    return this.#probes.findLast(({ afterMs }) => this.#startedMs + afterMs <= nowMs)?.state ?? "ready";
+  }
+
+  #nextProbeMs(nowMs: number): number {
+    if (this.#phase !== "running" || this.#probes.length === 0) return Number.POSITIVE_INFINITY;
+    const next = this.#probes.find(({ afterMs }) => this.#startedMs + afterMs > nowMs);
+    return next === undefined ? Number.POSITIVE_INFINITY : this.#startedMs + next.afterMs;
   }
 
   /** Everything that is due. @returns when something is next, or infinity */
   advance(want: Want, nowMs: number): number {
+    this.#probes = want.behaviour.probes;
     for (let steps = 0; steps < 32; steps += 1) if (!this.#step(want, nowMs)) break;
     const ready = this.#phase === "running" && !this.#neverReady && this.#readyMs > nowMs ? this.#readyMs : Number.POSITIVE_INFINITY;
-    return Math.min(this.#untilMs, ready);
+    return Math.min(this.#untilMs, ready, this.#nextProbeMs(nowMs));
   }
 
   /** @returns whether something changed */
@@ -103,7 +122,16 @@ export class ContainerRun {
     if (this.#phase === "none") return want.allowed && this.#pull(image, want.behaviour, nowMs);
     if (this.#phase === "exited") return this.#afterExit(want);
     if (image !== this.#image && this.#phase !== "stopping") return this.#replace(want, nowMs);
+    if (this.#phase === "running" && this.#probes.length > 0 && this.#probed(nowMs) === "dead")
+      return this.#kill(want.container.name, nowMs);
     return nowMs >= this.#untilMs && this.#due(want);
+  }
+
+  /** Its liveness probe failed. */
+  #kill(name: string, nowMs: number): boolean {
+    this.#tell("Warning", "Unhealthy", "Liveness probe failed: scripted");
+    this.#tell("Normal", "Killing", `Container ${name} failed liveness probe, will be restarted`);
+    return this.#exit(killedCode, nowMs);
   }
 
   /** The pod wants another image now. */
@@ -122,8 +150,9 @@ export class ContainerRun {
       case "pulling":
         if (behaviour.unpullable) {
           this.#tell("Warning", "Failed", `Failed to pull image "${this.#image}": not found`);
-          return this.#enter("pullFailed", atMs, atMs + this.timing.crashBackoffMsMin);
+          return this.#enter("pullFailed", atMs, atMs + this.#pullBackoff());
         }
+        this.#pullFailures = 0;
         this.#tell("Normal", "Pulled", `Successfully pulled image "${this.#image}"`);
         return this.#enter("starting", atMs, atMs + behaviour.startMs);
       case "pullFailed":
@@ -139,6 +168,11 @@ export class ContainerRun {
       default:
         return false;
     }
+  }
+
+  #pullBackoff(): number {
+    this.#pullFailures += 1;
+    return Math.min(this.timing.crashBackoffMsMax, this.timing.crashBackoffMsMin * 2 ** (this.#pullFailures - 1));
   }
 
   #afterExit(want: Want): boolean {
@@ -170,7 +204,10 @@ export class ContainerRun {
   }
 
   #pull(image: string, behaviour: Behaviour, fromMs: number): boolean {
-    if (image !== this.#image) this.#crashes = 0;
+    if (image !== this.#image) {
+      this.#crashes = 0;
+      this.#pullFailures = 0;
+    }
     this.#image = image;
     this.#tell("Normal", "Pulling", `Pulling image "${image}"`);
     return this.#enter("pulling", fromMs, fromMs + behaviour.pullMs);

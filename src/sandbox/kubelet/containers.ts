@@ -34,6 +34,18 @@ export const timing: Timing = {
 
 const prefix = "sandbox.kruise.io/";
 
+/** What an image does that is not good: it cannot be pulled, its process crashes, it takes long to pull. */
+export const imageFaults = ["bad", "broken", "slow"] as const;
+export type ImageFault = (typeof imageFaults)[number];
+/** By image; a name that ends with "*" stands for all that begin so. Others follow their tags. */
+export type ImageFaults = ReadonlyMap<string, ImageFault>;
+
+/** What its probes say of a container from some time after its start on. */
+export interface ProbeStep {
+  readonly state: "ready" | "unready" | "dead";
+  readonly afterMs: number;
+}
+
 export interface Behaviour {
   /** Never comes: the registry does not know it. */
   readonly unpullable: boolean;
@@ -43,6 +55,8 @@ export interface Behaviour {
   readonly readyMs: number;
   readonly neverReady: boolean;
   readonly stopMs: number;
+  /** In the order of their times; one that is dead is restarted. */
+  readonly probes: readonly ProbeStep[];
   /** Undefined: it runs until it is stopped. */
   readonly exit: { readonly code: number; readonly afterMs: number } | undefined;
 }
@@ -50,8 +64,8 @@ export interface Behaviour {
 /** Owners whose pods work and end, unless told otherwise. */
 const workingKinds: ReadonlySet<string> = new Set(["Job", "BroadcastJob"]);
 
-export function behaviourOf(pod: Pod, container: Container, isInit: boolean, times: Timing): Behaviour {
-  const tag = parseImageRef(container.image ?? "").tag;
+export function behaviourOf(pod: Pod, container: Container, isInit: boolean, times: Timing, faults?: ImageFaults): Behaviour {
+  const fault = faultOf(container.image ?? "", faults);
   const asked = (name: string): string | undefined => pod.metadata.annotations?.[prefix + name];
   const seconds = (name: string): number | undefined => {
     const text = asked(name);
@@ -59,15 +73,51 @@ export function behaviourOf(pod: Pod, container: Container, isInit: boolean, tim
   };
   const never = asked("never-ready");
   return {
-    unpullable: tag.startsWith("bad"),
-    crashes: tag.startsWith("broken"),
-    pullMs: tag.startsWith("slow") ? times.slowPullMs : times.pullMs,
+    unpullable: fault === "bad",
+    crashes: fault === "broken",
+    pullMs: fault === "slow" ? times.slowPullMs : times.pullMs,
     startMs: seconds("start-delay-seconds") ?? times.startMs,
     readyMs: seconds("ready-delay-seconds") ?? times.readyMs,
     neverReady: never === "true" || (never ?? "").split(",").includes(container.name),
     stopMs: seconds("delete-delay-seconds") ?? times.stopMs,
+    probes: isInit ? [] : probesOf(asked("probes"), container.name),
     exit: exitOf(pod, isInit, asked("exit-code"), seconds("run-seconds") ?? 1000),
   };
+}
+
+function faultOf(image: string, faults: ImageFaults | undefined): ImageFault | undefined {
+  for (const [name, fault] of faults ?? []) if (name === image || (name.endsWith("*") && image.startsWith(name.slice(0, -1)))) return fault;
+  const { tag } = parseImageRef(image);
+  return imageFaults.find((fault) => tag.startsWith(fault));
+}
+
+const noSteps: readonly ProbeStep[] = [];
+
+/** `ready@0,unready@10,web:dead@30`: for all containers, or for the one that is named. */
+function probesOf(script: string | undefined, container: string): readonly ProbeStep[] {
+  if (script === undefined) return noSteps;
+  const steps: ProbeStep[] = [];
+  for (const entry of script.split(",")) {
+    const [, name, state, seconds] = /^\s*(?:([\w-]+):)?(ready|unready|dead)@(\d+(?:\.\d+)?)\s*$/.exec(entry) ?? [];
+    if (state !== undefined && (name === undefined || name === container))
+      steps.push({ state: state as ProbeStep["state"], afterMs: Number(seconds) * 1000 });
+  }
+  return steps.sort((a, b) => a.afterMs - b.afterMs);
+}
+
+/** Why the kubelet ends a pod that nobody deleted. */
+export function endingOf(pod: Pod, startMs: number, nowMs: number): { readonly reason: string; readonly message: string } | undefined {
+  const resource = pod.metadata.annotations?.[`${prefix}evict`];
+  if (resource !== undefined) return { reason: "Evicted", message: `The node was low on resource: ${resource}. ` };
+  return nowMs >= deadlineOf(pod, startMs)
+    ? { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" }
+    : undefined;
+}
+
+/** When the pod's own time is over. */
+export function deadlineOf(pod: Pod, startMs: number): number {
+  const seconds = (pod.spec as { readonly activeDeadlineSeconds?: number }).activeDeadlineSeconds;
+  return seconds === undefined ? Number.POSITIVE_INFINITY : startMs + seconds * 1000;
 }
 
 function exitOf(pod: Pod, isInit: boolean, code: string | undefined, afterMs: number): Behaviour["exit"] {

@@ -7,7 +7,7 @@ import type { NodePort } from "../api/api.ts";
 import type { Inside } from "../controllers/inside.ts";
 import { type Controller, itself, retryOf } from "../controllers/worker.ts";
 import type { Stored } from "../storage/store.ts";
-import type { Timing } from "./containers.ts";
+import type { ImageFaults, Timing } from "./containers.ts";
 import { PodRun } from "./pod-run.ts";
 
 /** A node with it is cut off: its pods go on as they were, and nobody hears of them. */
@@ -15,6 +15,7 @@ export const downAnnotation = "sandbox.kruise.io/down";
 
 export interface KubeletOptions {
   readonly timing: Timing;
+  readonly imageFaults?: ImageFaults;
   /** Whether what happens to containers is told as Events. */
   readonly events: boolean;
   /** By the node's name. */
@@ -95,6 +96,7 @@ export class Kubelet implements Controller, NodePort {
         hostIP,
         newPodIP: () => (pod.spec.hostNetwork === true ? hostIP : this.#newAddress()),
         newContainerId: () => this.#newContainerId(),
+        ...(this.options.imageFaults === undefined ? {} : { imageFaults: this.options.imageFaults }),
       };
       run = new PodRun(pod.metadata.uid, this.options.timing, facts, pod, nowMs);
       this.#runs.set(pod.metadata.uid, run);

@@ -4,12 +4,13 @@ import { isNativeSidecar } from "../../kube/pod.ts";
 import { formatTime, parseTime } from "../../kube/time.ts";
 import type { Condition, Container, ContainerStatus, Pod, PodStatus } from "../../kube/types.ts";
 import { ContainerRun, type Happening, type Want } from "./container-run.ts";
-import { behaviourOf, type Timing } from "./containers.ts";
+import { behaviourOf, deadlineOf, endingOf, type ImageFaults, type Timing } from "./containers.ts";
 
 export interface NodeFacts {
   readonly hostIP: string;
   newPodIP(): string;
   newContainerId(): string;
+  readonly imageFaults?: ImageFaults;
 }
 
 const ephemeralRunMs = 1000;
@@ -21,6 +22,8 @@ export class PodRun {
   #podIP: string;
   /** When it was asked to end. */
   #stoppingMs: number | undefined;
+  /** Why the kubelet itself ends it. */
+  #ending: ReturnType<typeof endingOf>;
 
   constructor(
     readonly uid: string,
@@ -44,8 +47,9 @@ export class PodRun {
 
   /** Everything that is due. @returns when something is next, or infinity */
   advance(pod: Pod, nowMs: number): number {
-    if (pod.metadata.deletionTimestamp !== undefined) this.#stoppingMs ??= nowMs;
-    let nextMs = Number.POSITIVE_INFINITY;
+    this.#ending ??= endingOf(pod, this.#startMs, nowMs);
+    if (pod.metadata.deletionTimestamp !== undefined || this.#ending !== undefined) this.#stoppingMs ??= nowMs;
+    let nextMs = this.#stoppingMs === undefined ? deadlineOf(pod, this.#startMs) : Number.POSITIVE_INFINITY;
     let allowed = true;
     const done = this.#mainsAreDone(pod);
     for (const container of pod.spec.initContainers ?? []) {
@@ -91,6 +95,7 @@ export class PodRun {
       ...({ hostIPs: [{ ip: this.node.hostIP }] } as Fields),
       ...(this.#podIP === "" ? {} : { podIP: this.#podIP, podIPs: [{ ip: this.#podIP }] }),
       startTime: formatTime(this.#startMs),
+      ...(phase === "Failed" && this.#ending !== undefined ? this.#ending : {}),
       ...(initStatuses.length > 0 ? { initContainerStatuses: initStatuses } : {}),
       containerStatuses,
       ...this.#ephemeralStatuses(pod, nowMs),
@@ -112,7 +117,7 @@ export class PodRun {
     const policy = (pod.spec.restartPolicy ?? "Always") as Want["restart"];
     return {
       container,
-      behaviour: behaviourOf(pod, container, isInit && !sidecar, this.timing),
+      behaviour: behaviourOf(pod, container, isInit && !sidecar, this.timing, this.node.imageFaults),
       allowed: allowed && this.#stoppingMs === undefined,
       stopByMs: this.#stoppingMs !== undefined ? this.#stoppingMs + graceMs : sidecar && stopNow ? 0 : undefined,
       restart: sidecar ? "Always" : isInit ? (policy === "Never" ? "Never" : "OnFailure") : policy,
@@ -138,12 +143,14 @@ export class PodRun {
   }
 
   #phase(pod: Pod, initial: boolean): string {
+    if (this.#ending !== undefined && this.isGone) return "Failed";
     const wants = pod.spec.containers.map((container) => ({
       run: this.#run(container),
       want: this.#want(pod, container, true, false, false),
     }));
     const ended = wants.every(({ run, want }) => run.endedFor(want) || (this.#stoppingMs !== undefined && run.isOver && run.hasRun));
-    if (ended && wants.length > 0) return wants.every(({ run }) => run.exitCode === 0) ? "Succeeded" : "Failed";
+    if (ended && wants.length > 0 && this.#ending === undefined)
+      return wants.every(({ run }) => run.exitCode === 0) ? "Succeeded" : "Failed";
     if (!initial) return this.#initHasFailed(pod) ? "Failed" : "Pending";
     return wants.every(({ run }) => run.hasRun) ? "Running" : "Pending";
   }
@@ -201,6 +208,8 @@ export class PodRun {
         ? condition("ContainersReady", true)
         : condition("ContainersReady", false, completed ?? "ContainersNotReady", completed === undefined ? names : undefined),
     ];
+    if (this.#ending?.reason === "Evicted" && draft.phase === "Failed")
+      wanted.push(condition("DisruptionTarget", true, "TerminationByKubelet", this.#ending.message));
     return mergeConditions(pod, wanted, nowMs);
   }
 }
