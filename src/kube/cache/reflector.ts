@@ -221,7 +221,7 @@ export class Reflector {
       const chunk = await stream.read();
       if (!chunk) break;
       this.heard(chunk);
-      caughtUp?.heard();
+      caughtUp?.reading();
       for (const line of lines.push(chunk)) {
         if (this.slices.due()) await this.slices.rest();
         const step = this.event(line, relist);
@@ -229,6 +229,7 @@ export class Reflector {
         if (failure) return failure;
       }
       caughtUp?.at(this.store.seenVersion);
+      caughtUp?.heard();
     }
     this.tooLong(lines.tooLong);
     return undefined;
