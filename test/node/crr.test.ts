@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import type { ContainerRecreateRequest } from "../../src/api/containerrecreaterequest.ts";
 import type { ContainerPort, Handler } from "../../src/kube/types.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
-import { startProcess } from "../rig/process.ts";
 import { conditionOf, containerOf, type House, house, Room, secondsOf, startTimeoutMs, stateOf } from "./house.ts";
 
 let home: House;
@@ -357,25 +356,6 @@ describe("faults", () => {
       }
     },
   );
-
-  test("the container runtime is restarted in the middle of a stop", async () => {
-    const room = await open();
-    await room.pod("p", [room.app("app", { command: ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"] })]);
-    await room.request("r", "p", ["app"], { strategy: { terminationGracePeriodSeconds: 6 } });
-    await room.seeEvents("p", "Killing", "kruise-daemon-crr");
-    await home.node.containerd.kill();
-    const again = startProcess({
-      name: "containerd-again",
-      argv: ["containerd", "--config", `${home.node.dir}/containerd.toml`],
-      logPath: `${rig.stateDir}/logs/containerd-again.log`,
-    });
-    const { atEnd } = await import("../lib/at-end.ts");
-    atEnd(() => again.stop());
-    const request = await room.completed("r", 90_000);
-    expect(stateOf(request, "app")?.phase).toBe("Succeeded");
-    expect(containerOf(await room.now("p"), "app").restartCount).toBe(1);
-    expect(home.daemon.process.running()).toBe(true);
-  });
 });
 
 test("9: without an agent on its node it ends after a minute", async () => {

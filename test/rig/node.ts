@@ -12,7 +12,7 @@ import { cniDir, ensureNodePackages } from "./debian.ts";
 import { pauseRepository } from "./images.ts";
 import { isReady, type NodeState } from "./kwok.ts";
 import { cgroupHierarchies, cleanAbandoned, cleanNode, type NodeTraces } from "./node-cleanup.ts";
-import { freePort, must, type Process, startProcess } from "./process.ts";
+import { freePort, must, type Process, run, startProcess } from "./process.ts";
 import type { Registry } from "./registry.ts";
 import { GiveUp, waitFor } from "./wait.ts";
 
@@ -27,6 +27,8 @@ export interface RealNode {
   /** Ends the kubelet; containers run on, the node becomes NotReady after a while. */
   stopKubelet(): Promise<void>;
   startKubelet(): Promise<void>;
+  /** SIGKILL, and a new one: containers run on. `whileDown` runs in between. Done when it answers again. */
+  crashContainerd(whileDown?: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,11 +66,24 @@ export async function startNode(plane: ControlPlane, registry: Registry, name: s
     await makeBridge(traces.bridge, `${subnet}.1`);
     for (const hierarchy of cgroupHierarchies()) mkdirSync(join(hierarchy, traces.cgroup), { recursive: true });
     const containerdConfig = await writeContainerdConfig(traces, registry, subnet);
-    containerd = startProcess({
-      name: `containerd-${name}`,
-      argv: ["containerd", "--config", containerdConfig],
-      logPath: join(logs, `${name}-containerd.log`),
-    });
+    const socketPath = traces.containerdAddress;
+    const startContainerd = async (): Promise<void> => {
+      const started = startProcess({
+        name: `containerd-${name}`,
+        argv: ["containerd", "--config", containerdConfig],
+        logPath: join(logs, `${name}-containerd.log`),
+      });
+      containerd = started;
+      await waitFor(
+        "containerd to listen",
+        async () => {
+          if (!started.running()) throw new GiveUp(`${started.name} ended; the end of ${started.logPath}:\n${started.tail()}`);
+          return existsSync(socketPath) && (await run(["ctr", "--address", socketPath, "version"])).code === 0;
+        },
+        { timeoutMs: readyTimeoutMs },
+      );
+    };
+    await startContainerd();
     const kubeletArgv = [kubeletPath, ...(await writeKubeletConfig(plane, traces, `${subnet}.1`))];
     const startKubelet = async (): Promise<void> => {
       kubelet = startProcess({ name: `kubelet-${name}`, argv: kubeletArgv, logPath: join(logs, `${name}-kubelet.log`) });
@@ -83,22 +98,27 @@ export async function startNode(plane: ControlPlane, registry: Registry, name: s
         { timeoutMs: readyTimeoutMs },
       );
     };
-    const socketPath = traces.containerdAddress;
-    await waitFor("containerd to listen", () => existsSync(socketPath), { timeoutMs: readyTimeoutMs });
     await startKubelet();
-    const runningContainerd = containerd;
     return {
       name,
       dir,
       containerdAddress: traces.containerdAddress,
       traces,
-      containerd: runningContainerd,
+      get containerd() {
+        if (!containerd) throw new Error(`containerd of ${name} was never started`);
+        return containerd;
+      },
       get kubelet() {
         if (!kubelet) throw new Error(`the kubelet of ${name} was never started`);
         return kubelet;
       },
       stopKubelet: async () => kubelet?.stop(),
       startKubelet,
+      crashContainerd: async (whileDown) => {
+        await containerd?.kill();
+        await whileDown?.();
+        await startContainerd();
+      },
       stop,
     };
   } catch (error) {
