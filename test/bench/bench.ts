@@ -31,6 +31,9 @@ export interface Measured {
 
 export interface BenchOptions {
   readonly nodes?: number;
+  /** Real nodes, for the node agent. Default 0. */
+  readonly realNodes?: number;
+  readonly managerFlags?: readonly string[];
   /** Default: the compiled binary. */
   readonly command?: readonly string[];
 }
@@ -50,10 +53,10 @@ export class Bench {
   static async start(options: BenchOptions = {}): Promise<Bench> {
     const stateDir = join("/tmp", `kruiser-bench-${crypto.randomUUID().slice(0, 8)}`);
     const audit = `${stateDir}.audit`;
-    const rig = await startRig({ kwokNodes: options.nodes ?? 20, audit });
+    const rig = await startRig({ kwokNodes: options.nodes ?? 20, realNodes: options.realNodes ?? 0, audit });
     try {
       await rig.install();
-      return new Bench(rig, audit, options.command ?? [compiled]);
+      return new Bench(rig, audit, options.command ?? [compiled], options.managerFlags ?? []);
     } catch (error) {
       await rig.stop();
       throw error;
@@ -62,8 +65,9 @@ export class Bench {
 
   private constructor(
     readonly rig: Rig,
-    private readonly auditPath: string,
-    private readonly command: readonly string[],
+    readonly auditPath: string,
+    readonly command: readonly string[],
+    private readonly managerFlags: readonly string[],
   ) {
     this.audit = new AuditLog(auditPath, managerUser);
   }
@@ -79,7 +83,8 @@ export class Bench {
   }
 
   async startManager(waitReady = true): Promise<Manager> {
-    if (this.#manager === undefined) this.#manager = await this.rig.startManager({ command: this.command, waitReady });
+    if (this.#manager === undefined)
+      this.#manager = await this.rig.startManager({ command: this.command, flags: this.managerFlags, waitReady });
     else if (!this.#manager.process.running()) await this.#manager.restart();
     return this.#manager;
   }

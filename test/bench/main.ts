@@ -2,7 +2,8 @@
  * bun run bench [suite or scenario…] [--out=DIR] [--command="bun src/main.ts"]
  *
  * Measures the manager on a real control plane with 20 simulated nodes: its CPU time and memory and those of the control plane from /proc,
- * its requests from the audit log, its event loop from its metrics. Without names: everything, which takes about half an hour.
+ * its requests from the audit log, its event loop from its metrics; and the node agent on a real node (needs root). Without names:
+ * everything, which takes about half an hour.
  * Writes DIR/bench.json and DIR/bench.md (default .kruiser/bench). A scenario runs after those before it in its suite.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -11,7 +12,7 @@ import { parseArgs } from "node:util";
 import { Bench, compiled, type Measured } from "./bench.ts";
 import { machineText } from "./processes.ts";
 import { figures, markdown } from "./report.ts";
-import { fullSizes, type Scenario, suites } from "./scenarios.ts";
+import { fullSizes, type Suite, suites } from "./scenarios.ts";
 
 const projectRoot = join(import.meta.dir, "../..");
 const { values, positionals } = parseArgs({
@@ -21,8 +22,8 @@ const { values, positionals } = parseArgs({
 });
 
 /** Each suite with the scenarios to run: up to the last one that was asked for. */
-function chosen(): readonly (readonly Scenario[])[] {
-  if (positionals.length === 0) return suites.map(({ scenarios }) => scenarios);
+function chosen(): readonly Suite[] {
+  if (positionals.length === 0) return suites;
   const known = suites.flatMap(({ name, scenarios }) => [name, ...scenarios.map((scenario) => scenario.name)]);
   const unknown = positionals.find((name) => !known.includes(name));
   if (unknown !== undefined) {
@@ -30,13 +31,14 @@ function chosen(): readonly (readonly Scenario[])[] {
     process.exit(2);
   }
   return suites
-    .map(({ name, scenarios }) => {
+    .map((suite) => {
+      const { name, scenarios } = suite;
       const last = positionals.includes(name)
         ? scenarios.length - 1
         : scenarios.findLastIndex((scenario) => positionals.includes(scenario.name));
-      return scenarios.slice(0, last + 1);
+      return { ...suite, scenarios: scenarios.slice(0, last + 1) };
     })
-    .filter((scenarios) => scenarios.length > 0);
+    .filter(({ scenarios }) => scenarios.length > 0);
 }
 
 const runs = chosen();
@@ -46,8 +48,8 @@ if (values.command === undefined && !existsSync(compiled)) {
 }
 const measured: Measured[] = [];
 let failed = false;
-for (const scenarios of runs) {
-  const bench = await Bench.start(values.command === undefined ? {} : { command: values.command.split(" ") });
+for (const { scenarios, needs } of runs) {
+  const bench = await Bench.start({ ...needs, ...(values.command === undefined ? {} : { command: values.command.split(" ") }) });
   try {
     for (const { name, run } of scenarios) {
       const already = bench.measured.length;

@@ -121,4 +121,17 @@ export const rows: readonly Row[] = [
   { scenario: "growth-1000", title: "CPU a pod at 1,000 pods in one CloneSet", go: "–", target: "1" },
   { scenario: "growth-5000", title: "at 5,000", go: "not linear", target: "≤ 1.3 × that at 1,000" },
   { scenario: "growth-10000", title: "at 10,000", go: "not linear", target: "≤ 1.3 × that at 1,000" },
+  {
+    scenario: "agent-idle",
+    title: "node agent at rest, 60 pods on its node",
+    go: "65 MiB",
+    target: "60 MiB · 5 millicores",
+  },
+  { scenario: "agent-pull", title: "images of 8 MiB, by the runtime alone and by an ImagePullJob", go: "–", target: "–" },
+  {
+    scenario: "agent-recreate",
+    title: "container stopped by hand and by a ContainerRecreateRequest, until the next one started",
+    go: "–",
+    target: "–",
+  },
 ];

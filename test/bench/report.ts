@@ -34,6 +34,15 @@ export function figures(one: Measured): string {
     const cpu = (managerCpuSeconds / (pods ?? 1)) * 1000;
     return `p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(1)} ms · ${perSecond.toFixed(0)}/s · ${cpu.toFixed(3)} CPU s per 1,000${patch} · ${memory}`;
   }
+  if (one.scenario.startsWith("agent-")) {
+    const own = Object.entries(more ?? {}).map(([name, value]) => `${name} ${Number(value.toFixed(2))}`);
+    return [
+      `${managerCpuSeconds.toFixed(2)} s CPU`,
+      `${writes} writes, ${reads} reads`,
+      `${endMiB.toFixed(0)} MiB, at most ${memory}`,
+      ...own,
+    ].join(" · ");
+  }
   const parts: string[] = [];
   if (clusterCpuSeconds > 0 && pods !== undefined)
     parts.push(

@@ -5,8 +5,9 @@
 import { rmSync } from "node:fs";
 import { waitFor } from "../rig/index.ts";
 import { admissionScenarios } from "./admission.ts";
-import { type Bench, requestFigures } from "./bench.ts";
+import { type Bench, type BenchOptions, requestFigures } from "./bench.ts";
 import { type CloneSetLike, cloneSet, eachOf, imagePatch, pathOf, storedPathOf, waitUntilAllThere, waitUntilThere } from "./clonesets.ts";
+import { agentScenarios } from "./daemon.ts";
 import { cpuSeconds, load, memoryMiB } from "./processes.ts";
 import { sidecarSetScenarios } from "./sidecarset.ts";
 
@@ -23,6 +24,12 @@ export interface Sizes {
   /** Pods of one CloneSet, one after the other. */
   readonly growth: readonly number[];
   readonly admissionSeconds: number;
+  /** Pods on the real node of a node agent at rest. */
+  readonly agentPods: number;
+  /** Images pulled each way. */
+  readonly agentPulls: number;
+  /** Containers restarted each way. */
+  readonly agentKills: number;
 }
 
 export const fullSizes: Sizes = {
@@ -35,6 +42,9 @@ export const fullSizes: Sizes = {
   churnPods: 100,
   growth: [1_000, 5_000, 10_000],
   admissionSeconds: 20,
+  agentPods: 60,
+  agentPulls: 10,
+  agentKills: 12,
 };
 
 export interface Scenario {
@@ -44,6 +54,8 @@ export interface Scenario {
 
 export interface Suite {
   readonly name: string;
+  /** What its cluster needs beyond the usual. */
+  readonly needs?: Pick<BenchOptions, "nodes" | "realNodes" | "managerFlags">;
   readonly scenarios: readonly Scenario[];
 }
 
@@ -79,6 +91,11 @@ export const suites: readonly Suite[] = [
   { name: "sidecarsets", scenarios: sidecarSetScenarios },
   { name: "churn", scenarios: [{ name: "churn", run: churn }] },
   { name: "growth", scenarios: [{ name: "growth", run: growth }] },
+  {
+    name: "agent",
+    needs: { nodes: 1, realNodes: 1, managerFlags: ["--feature-gates=ImagePullJobGate=true", "--nodeimage-creation-delay=1s"] },
+    scenarios: agentScenarios,
+  },
 ];
 
 const namespace = "bench";
