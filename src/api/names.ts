@@ -82,6 +82,8 @@ export const annotation = {
   sidecarSetHashWithoutImage: "kruise.io/sidecarset-hash-without-image",
   /** SidecarSet: "true" evicts pods that should have been injected and were not. */
   sidecarSetEvictMissed: "kruise.io/sidecarset-evict-missed",
+  /** SidecarSet: "true" evicts pods that differ from it in more than images, as far as its update strategy allows. */
+  sidecarSetEvictOutdated: "kruise.io/sidecarset-evict-outdated",
   sidecarSetInjectedList: "kruise.io/sidecarset-injected-list",
   sidecarSetInPlaceUpdateState: "kruise.io/sidecarset-inplace-update-state",
   sidecarSetWorkingHotUpgradeContainer: "kruise.io/sidecarset-working-hotupgrade-container",

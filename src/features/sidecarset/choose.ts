@@ -69,7 +69,8 @@ export function withinBudget(
   return { chosen: ranked.slice(0, count), heldByMaxUnavailable: ranked.slice(count), unavailable };
 }
 
-function rank({ members, strategy }: World, candidates: readonly Member[]): readonly Member[] {
+/** In the order in which they would be updated. */
+export function rank({ members, strategy }: World, candidates: readonly Member[]): readonly Member[] {
   if (candidates.length === 0) return candidates;
   const all = members.map(({ pod }) => pod);
   const waits = new Set(candidates);

@@ -43,7 +43,7 @@ export function evictMissed({ observed, members, strategy, nowMs }: World): Evic
 }
 
 /** Somebody makes another one, and no work is lost: pods that run to their end are left alone. */
-function isReplaceable({ metadata, spec }: Readonly<Pod>): boolean {
+export function isReplaceable({ metadata, spec }: Readonly<Pod>): boolean {
   const isOwned = metadata.ownerReferences?.some(({ controller }) => controller === true) ?? false;
   return isOwned && (spec.restartPolicy ?? "Always") === "Always";
 }

@@ -66,7 +66,8 @@ const verbs: Readonly<Record<string, string>> = {
 function lineOf(action: Action): string {
   if (action.do === "delete") return `delete revision ${action.on.name}, which no pod has`;
   if (action.do === "create") return `record revision ${action.object.metadata.name ?? ""}`;
-  if (action.do === "evict") return `evict pod ${action.on.namespace}/${action.on.name}, so that its successor gets the sidecars`;
+  if (action.do === "evict")
+    return `evict pod ${action.on.namespace}/${action.on.name}, so that its successor gets the sidecars as they are now`;
   const verb = /^[a-z]+/.exec(action.id)?.[0] ?? "";
   return `${verbs[verb] ?? verb} ${action.on.namespace}/${action.on.name}`;
 }

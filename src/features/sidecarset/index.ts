@@ -4,7 +4,7 @@
  * Injection (inject.ts): select.ts finds the sets, resolve.ts the version, content.ts has it ready, build.ts and merge.ts put it into the
  * pod, annotations.ts records it. The controller: observe.ts says what is looked at, plan.ts what a round decides: revisions.ts (the history),
  * choose.ts (who is updated now?), update.ts and twins.ts (how?), condition.ts (what is the pod told?); missed.ts finds pods that injection
- * has passed by, evict-missed.ts has them replaced. webhooks.ts fills in (defaults.ts, hash.ts) and refuses (validate*.ts, clashes.ts); explain*.ts put it into words.
+ * has passed by, evict-missed.ts has them replaced, and evict-outdated.ts those that cannot follow. webhooks.ts fills in (defaults.ts, hash.ts) and refuses (validate*.ts, clashes.ts); explain*.ts put it into words.
  */
 import { configurationName } from "../../api/names.ts";
 import { sidecarSetDefinition, sidecarSets } from "../../api/sidecarset.ts";

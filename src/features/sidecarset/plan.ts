@@ -1,13 +1,14 @@
 /**
  * What a round does to a SidecarSet and its pods: register the content's revision, count, put the former workers of hot upgrades to rest or
- * update pods in place, and tell pods whether that is possible. Pods that injection has missed go, where the user
- * wants that. Revisions that nobody needs go last.
+ * update pods in place, and tell pods whether that is possible. Pods that injection has missed, and pods that cannot follow, go where the
+ * user wants that. Revisions that nobody needs go last.
  */
 import type { SidecarSetStatus } from "../../api/sidecarset.ts";
 import type { Action, EventDraft, Plan, Reason } from "../../engine/plan.ts";
 import { recordOf } from "./annotations.ts";
 import { type Choice, choose } from "./choose.ts";
 import { evictMissed } from "./evict-missed.ts";
+import { evictOutdated } from "./evict-outdated.ts";
 import type { Missed } from "./missed.ts";
 import { reason } from "./reasons.ts";
 import { type Registered, register, surplus } from "./revisions.ts";
@@ -109,7 +110,7 @@ function planUpdates(world: World, target: Target): Updates {
   const choice = choose(world);
   const refused = choice.notUpgradable.flatMap((member) => tellUpgradable(world, member, false));
   return {
-    actions: [...told, ...refused, ...choice.chosen.map((member) => updatePod(world, member, target))],
+    actions: [...told, ...refused, ...choice.chosen.map((member) => updatePod(world, member, target)), ...evictOutdated(world, choice)],
     reasons: [...heldReasons(choice), ...arriving],
     // Said when it is news to a pod, and after each change of the set, not in every round.
     events:
