@@ -5,12 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { parse } from "yaml";
-import { alerts } from "../../scripts/generate/chart/alerts.ts";
 import { daemonOwnFlags, managerOwnFlags } from "../../scripts/generate/chart/values.ts";
 import { gateNames, parseGates } from "../../src/api/gates.ts";
-import { daemonMetrics } from "../../src/daemon/metrics-names.ts";
 import { daemonOptions } from "../../src/daemon/options.ts";
-import { metrics } from "../../src/engine/metrics-names.ts";
 import { features } from "../../src/features/index.ts";
 import { managerOptions } from "../../src/manager/options.ts";
 import { chartDir, helm, objectsOf, render, type Values } from "../lib/helm.ts";
@@ -339,22 +336,6 @@ describe("one source", () => {
     for (const rule of manager?.rules ?? [])
       for (const resource of rule.resources)
         expect(asked.has(`${rule.apiGroups[0]}/${resource}`) || ["events", "namespaces"].includes(resource)).toBe(true);
-  });
-
-  test("alerts and dashboards ask only for metrics that there are", () => {
-    const known = new Set<string>([...Object.values(metrics), ...Object.values(daemonMetrics)].map(({ name }) => name));
-    const others = /^(up|process_\w+|container_\w+|kube_\w+|apiserver_\w+)$/;
-    const boards = ["kruise-manager", "kruise-rollouts"].map((name) => readFileSync(join(chartDir, `dashboards/${name}.json`), "utf8"));
-    const expressions = [
-      ...alerts.map(({ expr }) => expr),
-      ...boards.flatMap((board) => [...board.matchAll(/"expr": "(.*)"/g)].map((match) => match[1] ?? "")),
-    ];
-    for (const expression of expressions) {
-      const bare = expression.replace(/\{[^}]*\}/g, "").replace(/\\?"[^"]*"/g, "");
-      const names = [...bare.matchAll(/\b([a-z]+_[a-z_]+|up)\b(?!\s*\()/g)].map((match) => (match[1] ?? "").replace(/_bucket$/, ""));
-      for (const name of names.filter((word) => !["kind_namespace_name", "histogram_quantile", "group_left"].includes(word)))
-        expect({ name, known: known.has(name) || others.test(name) }).toEqual({ name, known: true });
-    }
   });
 });
 
