@@ -33,8 +33,8 @@ async function main(args: readonly string[]): Promise<number> {
       process.stderr.write(`invalid value "${mode}" for flag --mode: expected manager or daemon\n`);
       return 2;
   }
-  const plugin = basename(process.argv0).startsWith("kubectl-");
-  if (args.length === 0 || (!plugin && (args[0] === "--help" || args[0] === "-h"))) {
+  const isPlugin = basename(process.argv0).startsWith("kubectl-");
+  if (!isPlugin && (args.length === 0 || args[0] === "--help" || args[0] === "-h")) {
     process.stdout.write(usage);
     return args.length === 0 ? 2 : 0;
   }

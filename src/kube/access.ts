@@ -49,6 +49,8 @@ export type Subresource = "status" | "scale" | "resize" | "eviction" | "binding"
 export interface WriteOptions {
   readonly subresource?: Subresource;
   readonly dryRun?: boolean;
+  /** Who the written fields belong to; default: the program's name. */
+  readonly fieldManager?: string;
 }
 
 export interface DeleteOptions {

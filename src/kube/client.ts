@@ -178,7 +178,8 @@ export class KubeClient implements Writer, LiveReader {
     contentType: string | undefined,
     options: WriteOptions,
   ): Promise<Written<T>> {
-    const answer = await this.send<T>(method, options.dryRun ? withQuery(path, { dryRun: "All" }) : path, body, contentType);
+    const query = { dryRun: options.dryRun ? "All" : undefined, fieldManager: options.fieldManager };
+    const answer = await this.send<T>(method, withQuery(path, query), body, contentType);
     if (answer.ok && !options.dryRun && !foreignAnswers.has(options.subresource)) this.options.observer?.put(kind, answer.object);
     return answer;
   }
