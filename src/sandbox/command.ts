@@ -3,13 +3,19 @@ import { createLogger, silentLogger, textLogger } from "../env/log.ts";
 import { systemEnv } from "../env/system.ts";
 import { type Flag, flagHelp, parseFlags } from "../process/flags.ts";
 import { stopOnSignals } from "../process/shutdown.ts";
+import { type ImageFault, type ImageFaults, imageFaults } from "./kubelet/containers.ts";
 import { runSandbox } from "./run.ts";
 
 const sandboxFlags = {
-  port: { type: "integer", default: 0, help: "HTTPS port; 0: any free one" },
+  port: { type: "integer", default: 0, help: "HTTPS port; 0: the one it had before, or any free one" },
   address: { type: "string", default: "127.0.0.1", help: "what to listen on; whoever reaches it and has the kubeconfig is admin" },
   "data-dir": { type: "string", default: "", help: "keep the cluster here; empty: it is gone when the command ends" },
   nodes: { type: "integer", default: 3, help: "nodes of a new cluster" },
+  image: {
+    type: "string",
+    default: "",
+    help: 'how images fare, as a list of <image>=<fault>: bad (cannot be pulled), broken (crashes) or slow (takes long to pull); an image ending in "*" stands for all that begin so',
+  },
   speed: { type: "string", default: "1", help: "how many times faster containers start and stop" },
   v: { type: "integer", default: 0, help: "log verbosity: 0 only what goes wrong, 1 the manager's own lines" },
 } as const satisfies Record<string, Flag>;
@@ -20,6 +26,7 @@ A Kubernetes cluster in this process, with Kruiser's manager in it, behind an HT
 Nodes and containers are simulated: pods go through their phases, and nothing is run.
 `;
 const nodesMax = 1000;
+const portMax = 65_535;
 
 /** @returns the exit code */
 export async function sandboxCommand(args: readonly string[]): Promise<number> {
@@ -34,6 +41,9 @@ export async function sandboxCommand(args: readonly string[]): Promise<number> {
   const speed = Number(parsed.values.speed);
   if (!(speed > 0)) return wrong(`--speed=${parsed.values.speed}: expected a number above 0`);
   if (nodes < 0 || nodes > nodesMax) return wrong(`--nodes=${nodes}: expected 0 to ${nodesMax}`);
+  if (port < 0 || port > portMax) return wrong(`--port=${port}: expected 0 to ${portMax}`);
+  const faults = faultsOf(parsed.values.image);
+  if (typeof faults === "string") return wrong(faults);
   const signals = stopOnSignals();
   const { nowMs } = systemEnv(silentLogger, signals.stopped);
   const quiet = textLogger("error", (line) => process.stderr.write(line), nowMs);
@@ -47,7 +57,7 @@ export async function sandboxCommand(args: readonly string[]): Promise<number> {
   };
   try {
     const dataDir = parsed.values["data-dir"] || undefined;
-    const running = await runSandbox(env, { hostname: address, port, dataDir, nodes, speed, fatal });
+    const running = await runSandbox(env, { hostname: address, port, dataDir, nodes, speed, imageFaults: faults, fatal });
     process.stdout.write(`The sandbox is ready at ${running.url}\nexport KUBECONFIG=${running.kubeconfigPath}\n`);
     if (!signals.stopped.aborted) await new Promise((resolve) => signals.stopped.addEventListener("abort", resolve, { once: true }));
     await running.stop();
@@ -56,6 +66,18 @@ export async function sandboxCommand(args: readonly string[]): Promise<number> {
     return 1;
   }
   return code;
+}
+
+/** @returns what is wrong, as a text */
+function faultsOf(text: string): ImageFaults | string {
+  const faults = new Map<string, ImageFault>();
+  for (const entry of text.split(",").filter((part) => part !== "")) {
+    const at = entry.lastIndexOf("=");
+    const fault = imageFaults.find((known) => known === entry.slice(at + 1));
+    if (at <= 0 || fault === undefined) return `--image=${entry}: expected <image>=<fault> with one of ${imageFaults.join(", ")}`;
+    faults.set(entry.slice(0, at), fault);
+  }
+  return faults;
 }
 
 function wrong(message: string): number {

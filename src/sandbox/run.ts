@@ -5,10 +5,10 @@ import { join } from "node:path";
 import type { Certificates } from "../admission/certificates.ts";
 import type { Env } from "../env/env.ts";
 import { httpFetch } from "../env/network.ts";
-import { timing } from "./kubelet/containers.ts";
+import { type ImageFaults, timing } from "./kubelet/containers.ts";
 import { installKruise, managerHost, managerService, startManagerInside } from "./manager-inside.ts";
 import { createSandbox, type Sandbox } from "./sandbox.ts";
-import { serveSandbox } from "./server.ts";
+import { type SandboxServer, type ServerOptions, serveSandbox } from "./server.ts";
 import { Keep } from "./storage/keep.ts";
 import { webhooksInside } from "./webhooks-inside.ts";
 
@@ -20,6 +20,7 @@ export interface RunOptions {
   readonly nodes: number;
   /** How many times faster than a patient node containers start and stop. */
   readonly speed: number;
+  readonly imageFaults?: ImageFaults;
   readonly fatal: (message: string) => void;
 }
 
@@ -34,6 +35,15 @@ export interface RunningSandbox {
 export async function runSandbox(env: Env, options: RunOptions): Promise<RunningSandbox> {
   const stateDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "kruise-sandbox-"));
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  try {
+    return await runIn(env, options, stateDir);
+  } catch (error) {
+    if (options.dataDir === undefined) rmSync(stateDir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function runIn(env: Env, options: RunOptions, stateDir: string): Promise<RunningSandbox> {
   const keep = options.dataDir === undefined ? undefined : new Keep(env, join(stateDir, "sandbox.db"));
   const { certificates, token } = await identityOf(env, options.hostname, keep);
   const webhooks = webhooksInside(managerService, httpFetch);
@@ -44,13 +54,14 @@ export async function runSandbox(env: Env, options: RunOptions): Promise<Running
     fetch: webhooks.fetch,
     serviceUrl: webhooks.serviceUrl,
     caCertificate: certificates.caCertificate,
+    ...(options.imageFaults === undefined ? {} : { imageFaults: options.imageFaults }),
     ...(kept === undefined ? {} : { kept }),
   });
   keep?.follow(sandbox.store);
   await sandbox.start();
   const tls = { cert: certificates.certificate, key: certificates.key };
-  const server = serveSandbox(sandbox, { hostname: options.hostname, port: options.port, tls, token });
-  const url = `https://${options.hostname}:${server.port}`;
+  const server = listen(sandbox, options, tls, token, keep);
+  const url = `https://${reachedBy(options.hostname)}:${server.port}`;
   const kubeconfigPath = join(stateDir, "kubeconfig");
   writeFileSync(kubeconfigPath, kubeconfig(url, certificates.caCertificate, token), { mode: 0o600 });
   await installKruise(env, sandbox, certificates);
@@ -68,6 +79,30 @@ export async function runSandbox(env: Env, options: RunOptions): Promise<Running
   };
 }
 
+/** Taken up again it has the port it had, where that is free: kubeconfigs stay good. */
+function listen(sandbox: Sandbox, options: RunOptions, tls: ServerOptions["tls"], token: string, keep: Keep | undefined): SandboxServer {
+  const { hostname } = options;
+  const before = Number(keep?.fact("port") ?? 0);
+  const serveAt = (port: number) => serveSandbox(sandbox, { hostname, port, tls, token });
+  let server: SandboxServer | undefined;
+  if (options.port === 0 && before !== 0) {
+    try {
+      server = serveAt(before);
+    } catch {
+      // Somebody else has it now.
+    }
+  }
+  server ??= serveAt(options.port);
+  keep?.setFact("port", String(server.port));
+  return server;
+}
+
+/** Who listens everywhere is reached on loopback from here; IPv6 addresses stand in brackets. */
+function reachedBy(hostname: string): string {
+  if (hostname === "0.0.0.0" || hostname === "::") return "127.0.0.1";
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
+
 /** A sandbox that is taken up again keeps its authority and token: kubeconfigs stay good. */
 async function identityOf(env: Env, hostname: string, keep: Keep | undefined): Promise<{ certificates: Certificates; token: string }> {
   const known = keep?.fact("identity");
@@ -76,7 +111,11 @@ async function identityOf(env: Env, hostname: string, keep: Keep | undefined): P
     if (identity.hostname === hostname) return identity;
   }
   const { issueIdentity } = await import("./identity.ts");
-  const identity = { certificates: await issueIdentity([hostname, "localhost", managerHost], env.nowMs()), token: env.uuid(), hostname };
+  const identity = {
+    certificates: await issueIdentity([...new Set([hostname, "127.0.0.1", "localhost", managerHost])], env.nowMs()),
+    token: env.uuid(),
+    hostname,
+  };
   keep?.setFact("identity", JSON.stringify(identity));
   return identity;
 }

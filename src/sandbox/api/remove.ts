@@ -35,7 +35,8 @@ export async function deleteObject(api: Api, call: Call, options: Fields): Promi
       version: call.version,
       subresource: "",
       namespace: key.namespace,
-      name: key.name,
+      // Of a collection the objects tell their names.
+      name: call.verb === "deletecollection" ? "" : key.name,
       object: undefined,
       oldObject: shown,
       options: { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...options },

@@ -26,7 +26,7 @@ export class Kubelet implements Controller, NodePort {
   readonly name = "kubelet";
   readonly watches: Controller["watches"];
   readonly #runs = new Map<string, PodRun>();
-  #nextAddress = 2;
+  #nextAddress: number | undefined;
 
   constructor(
     private readonly env: Env,
@@ -105,8 +105,8 @@ export class Kubelet implements Controller, NodePort {
   }
 
   #newAddress(): string {
-    const number = this.#nextAddress;
-    this.#nextAddress += 1;
+    const number = this.#nextAddress ?? 1 + Math.max(addressMin - 1, ...this.inside.list("pods").map(addressNumber));
+    this.#nextAddress = number + 1;
     return `10.244.${(number >> 8) & 255}.${number & 255}`;
   }
 
@@ -121,6 +121,14 @@ export class Kubelet implements Controller, NodePort {
       .filter((pod) => fieldsOf(pod["spec"])["nodeName"] === node?.metadata.name)
       .map(({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name }));
   }
+}
+
+const addressMin = 2;
+
+/** Which address a pod of another process's time has; below all when it has none of ours. */
+function addressNumber(pod: Stored): number {
+  const [, high, low] = /^10\.244\.(\d+)\.(\d+)$/.exec(textOf(fieldsOf(pod["status"])["podIP"])) ?? [];
+  return high === undefined || low === undefined ? 0 : Number(high) * 256 + Number(low);
 }
 
 export function isDown(node: Stored): boolean {

@@ -1,5 +1,6 @@
 /** Keeps the store in a file, so that a sandbox can be taken up where it was left. Written a moment after the change, in one transaction. */
 import { Database } from "bun:sqlite";
+import { dirname } from "node:path";
 import type { Cancel, Env } from "../../env/env.ts";
 import { type Change, metaKey, type Store, type Stored, storeKey } from "./store.ts";
 
@@ -15,13 +16,23 @@ export class Keep {
   readonly #pending = new Map<string, Change>();
   #timer: Cancel | undefined;
 
-  /** @throws Error when the file cannot be opened */
+  /** @throws Error when the file cannot be opened, or another process has it */
   constructor(
     private readonly env: Env,
     path: string,
   ) {
     this.#database = new Database(path, { create: true, strict: true });
-    this.#database.run("PRAGMA journal_mode = WAL");
+    try {
+      // Two sandboxes on one file would each undo what the other wrote.
+      this.#database.run("PRAGMA locking_mode = EXCLUSIVE");
+      this.#database.run("PRAGMA journal_mode = WAL");
+      this.#database.run("BEGIN IMMEDIATE");
+      this.#database.run("COMMIT");
+    } catch (error) {
+      if ((error as { code?: string }).code === "SQLITE_BUSY")
+        throw new Error(`${dirname(path)} is in use by another sandbox`, { cause: error });
+      throw error;
+    }
     this.#database.run(
       "CREATE TABLE IF NOT EXISTS objects (resource TEXT, key TEXT, json TEXT NOT NULL, PRIMARY KEY (resource, key)) STRICT",
     );
