@@ -1,0 +1,224 @@
+/**
+ * What a CloneSet may never do to its pods and claims, watched at every write. A manager knows the world as its caches show it: what others
+ * did behind its back is no fault of its own, what its own process did (or one that had ended before it began) always counts.
+ */
+import type { CloneSet } from "../../../src/api/cloneset.ts";
+import type { KubeObject, PersistentVolumeClaim, Pod } from "../../../src/kube/types.ts";
+import type { Write } from "../../../src/sandbox/index.ts";
+import type { Manager } from "../manager.ts";
+import type { Author, Watcher, World } from "../world.ts";
+import { controllerUid, countOf, instanceOf, isActive, isMarked, isServing, revisionOf } from "./pods.ts";
+
+/** What the planner looked at: the part of it that this file reads. */
+interface View {
+  readonly cloneSet: CloneSet;
+  readonly pods: readonly Pod[];
+}
+
+interface Deed {
+  readonly by: Manager | undefined;
+  readonly atMs: number;
+}
+
+const controllerName = "cloneset-controller";
+
+/** By uid of the pod: who created it, took it out of service, marked or moved it last. */
+interface Deeds {
+  readonly created: Map<string, Deed>;
+  readonly downed: Map<string, Deed>;
+  readonly moved: Map<string, Deed>;
+}
+
+export function cloneSetWatchers(world: World): readonly Watcher[] {
+  const deeds: Deeds = { created: new Map(), downed: new Map(), moved: new Map() };
+  const isPod = ({ resource }: Write) => resource.kind.plural === "pods";
+  const viewOf = (manager: Manager, owner: CloneSet): View | undefined => {
+    const key = `${owner.metadata.namespace}/${owner.metadata.name}`;
+    const round = [...manager.rounds].find((each) => each.controller === controllerName && each.key === key);
+    return (round?.observed ?? manager.seen(controllerName, key)) as View | undefined;
+  };
+  const ownerOf = (object: KubeObject | undefined): CloneSet | undefined => {
+    const uid = controllerUid(object);
+    return uid === undefined ? undefined : world.list<CloneSet>("clonesets.apps.kruise.io").find(({ metadata }) => metadata.uid === uid);
+  };
+  const podsOf = (owner: CloneSet): readonly Pod[] =>
+    world.list<Pod>("pods", owner.metadata.namespace).filter((pod) => isActive(pod) && controllerUid(pod) === owner.metadata.uid);
+  const now = () => world.env.monotonicMs();
+  /** Whether a process has to know of it: its own doing, or that of one that was dead when it began. */
+  const mustKnow = (manager: Manager, deed: Deed | undefined): boolean =>
+    deed?.by !== undefined && (deed.by === manager || (!deed.by.env.alive && deed.atMs < manager.startedMs));
+
+  return [
+    {
+      name: "maxUnavailable",
+      wrote(write, { manager }) {
+        if (!isPod(write)) return undefined;
+        const [before, after] = [write.before as Pod | undefined, write.after as Pod | undefined];
+        if (before === undefined || !isServing(before) || isServing(after)) return undefined;
+        const uid = before.metadata.uid;
+        deeds.downed.set(uid, { by: manager, atMs: now() });
+        const owner = ownerOf(before);
+        if (manager === undefined || owner === undefined) return undefined;
+        const view = viewOf(manager, owner);
+        if (view === undefined || owner.metadata.deletionTimestamp !== undefined) return undefined;
+        const seen = new Map(view.pods.map((pod) => [pod.metadata.uid, pod]));
+        const known = seen.get(uid);
+        // It takes nothing from the users as far as it knows. Of marked pods it has to know: they go at exactly the version that was seen.
+        if (known === undefined || (!isServing(known) && !isMarked(known))) return undefined;
+        const { replicas = 1, updateStrategy } = view.cloneSet.spec;
+        const rolling = updateStrategy?.rollingUpdate;
+        const allowed = countOf(rolling?.maxUnavailable, replicas, "up", Math.ceil(replicas * 0.2));
+        const serving = podsOf(owner).filter(isServing);
+        const there = new Set(serving.map(({ metadata }) => metadata.uid));
+        const excused = view.pods.filter(
+          (pod) =>
+            isServing(pod) &&
+            !there.has(pod.metadata.uid) &&
+            pod.metadata.uid !== uid &&
+            !mustKnow(manager, deeds.downed.get(pod.metadata.uid)),
+        );
+        const least = replicas - Math.max(allowed, 1 - countOf(rolling?.maxSurge, replicas, "up", 0));
+        if (serving.length + excused.length >= least) return undefined;
+        return `${manager.name} took ${before.metadata.name} out of service: ${serving.length} of ${replicas} serve, ${excused.length} excused, maxUnavailable ${allowed}`;
+      },
+    },
+    {
+      name: "maxSurge",
+      wrote(write, { manager }) {
+        if (!isPod(write) || write.before !== undefined || write.after === undefined) return undefined;
+        const pod = write.after as unknown as Pod;
+        deeds.created.set(pod.metadata.uid, { by: manager, atMs: now() });
+        const owner = ownerOf(pod);
+        if (manager === undefined || owner === undefined) return undefined;
+        const view = viewOf(manager, owner);
+        if (view === undefined) return undefined;
+        const { replicas = 1, updateStrategy, scaleStrategy } = view.cloneSet.spec;
+        const rolling = updateStrategy?.rollingUpdate;
+        const surge = rolling?.paused ? 0 : countOf(rolling?.maxSurge, replicas, "up", 0);
+        const seen = new Map(view.pods.map((each) => [each.metadata.uid, each]));
+        const counted = podsOf(owner).filter((each) => {
+          const uid = each.metadata.uid;
+          const known = seen.get(uid);
+          if (known !== undefined) return isActive(known) && matches(view.cloneSet, known);
+          return mustKnow(manager, deeds.created.get(uid));
+        });
+        const leaving = scaleStrategy?.excludePreparingDelete ? counted.filter(isPreparingDelete).length : 0;
+        if (counted.length - leaving <= replicas + surge) return undefined;
+        return `${manager.name} created ${pod.metadata.name}: ${counted.length} pods, replicas ${replicas}, maxSurge ${surge}`;
+      },
+    },
+    {
+      name: "partition",
+      wrote(write, { manager }) {
+        if (!isPod(write) || write.before === undefined || write.after === undefined) return undefined;
+        const [before, after] = [write.before as unknown as Pod, write.after as unknown as Pod];
+        const owner = ownerOf(after);
+        const isMoved = revisionOf(before) !== revisionOf(after);
+        const isMarkedNow = !isMarked(before) && isMarked(after);
+        if (owner === undefined || !(isMoved || isMarkedNow)) return undefined;
+        deeds.moved.set(after.metadata.uid, { by: manager, atMs: now() });
+        if (manager === undefined) return undefined;
+        const view = viewOf(manager, owner);
+        const target = updateRevisionOf(view);
+        if (view === undefined || target === undefined || revisionOf(before) === target) return undefined;
+        const { replicas = 1, updateStrategy } = view.cloneSet.spec;
+        if (updateStrategy?.type === "OnDelete") return `${manager.name} moved ${after.metadata.name} of an OnDelete CloneSet`;
+        if (updateStrategy?.rollingUpdate?.paused && isMarkedNow) return `${manager.name} marked ${after.metadata.name} while paused`;
+        const kept = countOf(updateStrategy?.rollingUpdate?.partition, replicas, "down", 0);
+        const stillOld = (pod: Pod) =>
+          revisionOf(pod) !== target && !(isMarked(pod) && deeds.moved.get(pod.metadata.uid)?.by !== undefined);
+        const old = podsOf(owner).filter(stillOld);
+        const there = new Set(podsOf(owner).map(({ metadata }) => metadata.uid));
+        const excused = view.pods.filter(
+          (pod) =>
+            revisionOf(pod) !== target &&
+            isActive(pod) &&
+            !there.has(pod.metadata.uid) &&
+            !mustKnow(manager, deeds.downed.get(pod.metadata.uid)),
+        );
+        if (old.length + excused.length >= Math.min(kept, replicas)) return undefined;
+        return `${manager.name} moved ${after.metadata.name}: ${old.length} old pods left, ${excused.length} excused, partition ${kept}`;
+      },
+    },
+    {
+      name: "paused",
+      wrote(write, { manager }) {
+        if (!isPod(write) || manager === undefined || write.before === undefined || write.after === undefined) return undefined;
+        const [before, after] = [write.before as unknown as Pod, write.after as unknown as Pod];
+        const owner = ownerOf(after);
+        if (owner === undefined || before.spec.containers[0]?.image === after.spec.containers[0]?.image) return undefined;
+        const view = viewOf(manager, owner);
+        if (view?.cloneSet.spec.updateStrategy?.rollingUpdate?.paused !== true) return undefined;
+        // What had begun before goes on.
+        const seen = view.pods.find(({ metadata }) => metadata.uid === after.metadata.uid);
+        if (seen === undefined || revisionOf(seen) === revisionOf(after)) return undefined;
+        return `${manager.name} changed the image of ${after.metadata.name} while paused`;
+      },
+    },
+    {
+      name: "out of service before it changes",
+      wrote(write, { manager }) {
+        if (!isPod(write) || manager === undefined || write.before === undefined || write.after === undefined) return undefined;
+        const [before, after] = [write.before as unknown as Pod, write.after as unknown as Pod];
+        if (before.spec.containers[0]?.image === after.spec.containers[0]?.image || !isServing(after)) return undefined;
+        return `${manager.name} changed the image of ${after.metadata.name} while it served`;
+      },
+    },
+    {
+      name: "one pod a slot",
+      wrote(write) {
+        if (!isPod(write) || write.before !== undefined || write.after === undefined) return undefined;
+        const pod = write.after as unknown as Pod;
+        const id = instanceOf(pod);
+        const owner = ownerOf(pod);
+        if (owner === undefined || id === "") return undefined;
+        const twin = world
+          .list<Pod>("pods", pod.metadata.namespace)
+          .find((each) => each.metadata.uid !== pod.metadata.uid && instanceOf(each) === id && controllerUid(each) === owner.metadata.uid);
+        return twin === undefined ? undefined : `${pod.metadata.name} and ${twin.metadata.name} share the instance id ${id}`;
+      },
+    },
+    {
+      name: "claims of pods stay",
+      wrote(write, { manager }) {
+        if (manager === undefined || write.resource.kind.plural !== "persistentvolumeclaims" || write.before === undefined)
+          return undefined;
+        const claim = write.before as unknown as PersistentVolumeClaim;
+        const goes = write.after === undefined || write.after.metadata.deletionTimestamp !== undefined;
+        if (!goes || claim.metadata.deletionTimestamp !== undefined) return undefined;
+        const user = world
+          .list<Pod>("pods", claim.metadata.namespace)
+          .filter(isActive)
+          .find((pod) => (pod.spec.volumes ?? []).some((volume) => claimNameOf(volume) === claim.metadata.name));
+        return user === undefined ? undefined : `${manager.name} deleted claim ${claim.metadata.name}, which ${user.metadata.name} uses`;
+      },
+    },
+    {
+      name: "strangers are left alone",
+      wrote(write, { manager, part }: Author) {
+        if (manager === undefined || part !== controllerName || write.before === undefined) return undefined;
+        const { plural } = write.resource.kind;
+        if (plural === "clonesets" || plural === "controllerrevisions" || plural === "imagepulljobs") return undefined;
+        const uid = controllerUid(write.before) ?? write.before.metadata.ownerReferences?.[0]?.uid;
+        const kind = write.before.metadata.ownerReferences?.[0]?.kind;
+        if (uid !== undefined && (kind === "CloneSet" || plural === "persistentvolumeclaims")) return undefined;
+        return `${manager.name} wrote to ${write.resource.kind.kind} ${write.key.name}, which is not its own`;
+      },
+    },
+  ];
+}
+
+function matches({ spec }: CloneSet, pod: Pod): boolean {
+  const labels = (spec.selector as { matchLabels?: Record<string, string> }).matchLabels ?? {};
+  return Object.entries(labels).every(([name, value]) => pod.metadata.labels?.[name] === value);
+}
+
+const isPreparingDelete = (pod: Pod): boolean => pod.metadata.labels?.["lifecycle.apps.kruise.io/state"] === "PreparingDelete";
+
+function updateRevisionOf(view: View | undefined): string | undefined {
+  return (view as { revisions?: { update?: { name?: string } } } | undefined)?.revisions?.update?.name;
+}
+
+function claimNameOf(volume: object): string | undefined {
+  return (volume as { persistentVolumeClaim?: { claimName?: string } }).persistentVolumeClaim?.claimName;
+}

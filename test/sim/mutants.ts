@@ -1,0 +1,171 @@
+/**
+ * Deliberate defects, which the simulator has to find: each perturbs what a controller plans from, what is carried out, or what the engine
+ * stands on. The product's code stays as it is.
+ */
+import type { CloneSet } from "../../src/api/cloneset.ts";
+import type { Controller } from "../../src/engine/controller.ts";
+import type { Executor } from "../../src/engine/executor.ts";
+import type { Action, Plan } from "../../src/engine/plan.ts";
+import type { RunnerPorts } from "../../src/engine/runner.ts";
+import { pods } from "../../src/kube/kinds.ts";
+import type { Pod } from "../../src/kube/types.ts";
+
+export interface Mutant {
+  readonly name: string;
+  /** The world in which it shows. */
+  readonly feature: string;
+  readonly controller?: (controller: Controller) => Controller;
+  readonly ports?: (ports: RunnerPorts) => RunnerPorts;
+  readonly executor?: (executor: Executor) => Executor;
+  /** What writes answer does not show in the cache before the watch brings it. */
+  readonly forgetsWrites?: true;
+}
+
+const only = (name: string, change: (controller: Controller) => Partial<Controller>) => (controller: Controller) =>
+  controller.name === name ? { ...controller, ...change(controller) } : controller;
+
+type Seen = { readonly cloneSet: CloneSet; readonly pods: readonly Pod[] };
+
+/** The plan is made from a world that is not quite the one that was seen. */
+const planningFrom = (change: (seen: Seen) => Partial<Record<string, unknown>>) =>
+  only("cloneset-controller", (controller) => ({
+    plan: (observed, nowMs) => controller.plan({ ...(observed as Seen), ...change(observed as Seen) }, nowMs),
+  }));
+
+const withRolling = (change: (rolling: Readonly<Record<string, unknown>>) => object) =>
+  planningFrom(({ cloneSet }) => {
+    const rolling = cloneSet.spec.updateStrategy?.rollingUpdate ?? {};
+    const updateStrategy = { ...cloneSet.spec.updateStrategy, rollingUpdate: { ...rolling, ...change(rolling) } };
+    return { cloneSet: { ...cloneSet, spec: { ...cloneSet.spec, updateStrategy } } };
+  });
+
+const planned = (change: (plan: Plan) => Plan) =>
+  only("cloneset-controller", (controller) => ({ plan: (observed, nowMs) => change(controller.plan(observed, nowMs)) }));
+
+const oneMore = (value: unknown, absent: number): unknown =>
+  typeof value === "string" ? `${Number(value.replace("%", "")) + 30}%` : Number(value ?? absent) + 1;
+
+const acting =
+  (change: (actions: readonly Action[]) => readonly Action[]) =>
+  (executor: Executor): Executor => ({ run: (actions, context) => executor.run(change(actions), context) });
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: "maxUnavailable is one more",
+    feature: "cloneset",
+    controller: withRolling((rolling) => ({ maxUnavailable: oneMore(rolling["maxUnavailable"], 1) })),
+  },
+  {
+    name: "maxSurge is one more",
+    feature: "cloneset",
+    controller: withRolling((rolling) => ({ maxSurge: oneMore(rolling["maxSurge"], 0) })),
+  },
+  { name: "partition is ignored", feature: "cloneset", controller: withRolling(() => ({ partition: 0 })) },
+  {
+    name: "partition is one less",
+    feature: "cloneset",
+    controller: withRolling(({ partition }) => (typeof partition === "number" && partition > 0 ? { partition: partition - 1 } : {})),
+  },
+  { name: "paused is ignored", feature: "cloneset", controller: withRolling(() => ({ paused: false })) },
+  {
+    name: "no requeue",
+    feature: "cloneset",
+    controller: planned(({ requeueAfterMs: _, ...plan }) => plan),
+  },
+  {
+    name: "no reasons",
+    feature: "cloneset",
+    controller: planned((plan) => ({ ...plan, reasons: [] })),
+  },
+  {
+    name: "the status is left alone while anything is done, and forgotten",
+    feature: "cloneset",
+    controller: planned((plan) => {
+      const { status, ...rest } = plan;
+      return status !== undefined && plan.actions.length === 0 && plan.requeueAfterMs === undefined ? rest : plan;
+    }),
+  },
+  {
+    name: "the status never settles",
+    feature: "cloneset",
+    controller: planned((plan) => {
+      const { status } = plan;
+      let turn = 0;
+      return status === undefined
+        ? plan
+        : {
+            ...plan,
+            status: (outcomes) => {
+              turns += 1;
+              turn = turns;
+              return { ...(status(outcomes) as object), collisionCount: turn % 7 };
+            },
+            requeueAfterMs: Math.min(plan.requeueAfterMs ?? 30_000, 30_000),
+          };
+    }),
+  },
+  { name: "writes are not shown in the cache", feature: "cloneset", forgetsWrites: true },
+  {
+    name: "unclear writes are taken for not happened",
+    feature: "cloneset",
+    executor: (executor) => ({ run: (actions, context) => executor.run(actions, { ...context, unclear: () => {} }) }),
+  },
+  {
+    name: "failures are taken for successes",
+    feature: "cloneset",
+    executor: (executor) => ({
+      run: async (actions, context) =>
+        (await executor.run(actions, context)).map((outcome) =>
+          outcome.result === "failed" ? { action: outcome.action, result: "done" as const } : outcome,
+        ),
+    }),
+  },
+  {
+    name: "deletions without a version",
+    feature: "cloneset",
+    executor: acting((actions) =>
+      actions.map((action) => (action.do === "delete" ? { ...action, resourceVersion: undefined } : action) as Action),
+    ),
+  },
+  {
+    name: "the image before the readiness gate",
+    feature: "cloneset",
+    executor: acting((actions) =>
+      actions.map((action) =>
+        action.do === "change" && action.id.startsWith("update:")
+          ? { ...action, steps: action.steps.filter((step) => !("conditions" in step)) }
+          : action,
+      ),
+    ),
+  },
+  {
+    name: "changes of pods wake nobody",
+    feature: "cloneset",
+    controller: only("cloneset-controller", (controller) => ({
+      watches: controller.watches.map((watch) => (watch.of === (pods as unknown) ? { ...watch, wakes: () => [] } : watch)),
+    })),
+  },
+  {
+    name: "old revisions stay",
+    feature: "cloneset",
+    executor: acting((actions) => actions.filter((action) => !(action.do === "delete" && action.on.of.kind === "ControllerRevision"))),
+  },
+  {
+    name: "pods of nobody are taken",
+    feature: "cloneset",
+    controller: only("cloneset-controller", (controller) => ({
+      observe: async (context, key) => {
+        const observed = (await controller.observe(context, key)) as Seen | undefined;
+        if (observed === undefined) return undefined;
+        const orphans = context.read.list(pods, key.namespace).filter((pod) => (pod.metadata.ownerReferences ?? []).length === 0);
+        return { ...observed, pods: [...observed.pods, ...orphans] };
+      },
+    })),
+  },
+  {
+    name: "claims go before their pods",
+    feature: "cloneset",
+    executor: acting((actions) => actions.map((action) => (action.do === "delete" ? { ...action, after: [] } : action))),
+  },
+];
+let turns = 0;

@@ -1,0 +1,165 @@
+/** A CloneSet, its pods and claims, a stranger with the same labels, and a user with ideas. */
+import type { CloneSet } from "../../../src/api/cloneset.ts";
+import { label } from "../../../src/api/names.ts";
+import { cloneSet } from "../../../src/features/cloneset/index.ts";
+import type { Pod } from "../../../src/kube/types.ts";
+import { namespace } from "../cluster.ts";
+import type { Dice } from "../dice.ts";
+import { cloneSetWatchers } from "../invariants/cloneset.ts";
+import { cloneSetProblems } from "../invariants/cloneset-goal.ts";
+import { noStorm } from "../invariants/common.ts";
+import { controllerUid } from "../invariants/pods.ts";
+import type { Act, Scene, SceneKind } from "../scene.ts";
+import type { World } from "../world.ts";
+
+const resource = "clonesets.apps.kruise.io";
+const base = `/apis/apps.kruise.io/v1beta1/namespaces/${namespace}/clonesets`;
+const path = `${base}/web`;
+const podsPath = `/api/v1/namespaces/${namespace}/pods`;
+const labels = { app: "web" };
+export const replicasMax = 10;
+
+type Spec = CloneSet["spec"];
+
+export interface CloneSetOptions {
+  /** In place of what the dice say. */
+  readonly spec?: Partial<Spec>;
+}
+
+export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions = {}): Scene {
+  const spec = { ...specFrom(dice), ...options.spec };
+  const ends = dice.chance(0.6);
+  const create = () =>
+    world.ask("POST", base, { apiVersion: "apps.kruise.io/v1beta1", kind: "CloneSet", metadata: { name: "web", namespace }, spec });
+  return {
+    acts: acts(create),
+    watchers: [...cloneSetWatchers(world), noStorm(world, () => 60 + 8 * replicasMax)],
+    async setUp() {
+      // Nobody's pod, with the labels of ours.
+      await world.ask("POST", podsPath, {
+        metadata: { name: "stranger", namespace, labels },
+        spec: { containers: [{ name: "main", image: "app:v1" }] },
+      });
+      await create();
+    },
+    async settle() {
+      for (const node of world.list("nodes")) await world.ask("PATCH", `/api/v1/nodes/${node.metadata.name}`, nodeUp);
+      if (world.get(resource, namespace, "web") === undefined) await create();
+      if (!ends) return;
+      const set = world.get<CloneSet>(resource, namespace, "web");
+      const image = set?.spec.template.spec.containers[0]?.image ?? "";
+      await world.ask("PATCH", path, {
+        spec: {
+          updateStrategy: { type: "RollingUpdate", rollingUpdate: { paused: false, partition: 0 } },
+          ...(image.includes("bad") ? { template: template("app:good") } : {}),
+        },
+      });
+    },
+    problems: () => cloneSetProblems(world, namespace, "web"),
+  };
+}
+
+const nodeUp = { metadata: { annotations: { "sandbox.kruise.io/down": null } } };
+const template = (image: string) => ({ metadata: { labels }, spec: { containers: [{ name: "main", image }] } });
+
+function specFrom(dice: Dice): Spec {
+  const replicas = dice.between(1, replicasMax);
+  const policy = dice.pick(["ReCreate", "InPlaceIfPossible", "InPlaceIfPossible", "InPlaceOnly"] as const);
+  const surges = dice.chance(0.3) && policy !== "InPlaceOnly";
+  const claims = dice.chance(0.25);
+  const scale = {
+    ...(dice.chance(0.15) ? { maxUnavailable: dice.between(1, 4) } : {}),
+    ...(dice.chance(0.5) ? { enablePVCReuse: true } : {}),
+  };
+  return {
+    replicas,
+    selector: { matchLabels: labels },
+    template: template("app:v1"),
+    ...(dice.chance(0.2) ? { minReadySeconds: dice.between(1, 4) } : {}),
+    ...(dice.chance(0.3) ? { revisionHistoryLimit: dice.between(0, 2) } : {}),
+    ...(claims ? { volumeClaimTemplates: [claimTemplate] } : {}),
+    ...(Object.keys(scale).length > 0 ? { scaleStrategy: scale } : {}),
+    updateStrategy: {
+      type: dice.chance(0.05) ? "OnDelete" : "RollingUpdate",
+      rollingUpdate: {
+        podUpdatePolicy: policy,
+        maxUnavailable: surges && dice.chance(0.4) ? 0 : dice.pick([1, 1, 2, 3, "20%", "50%"]),
+        ...(surges ? { maxSurge: dice.pick([1, 2, "30%"]) } : {}),
+        ...(dice.chance(0.3) ? { partition: dice.pick([1, 2, "50%"]) } : {}),
+        ...(dice.chance(0.15) ? { inPlaceUpdateStrategy: { gracePeriodSeconds: dice.between(1, 3) } } : {}),
+      },
+    },
+  } as Spec;
+}
+
+const claimTemplate = {
+  metadata: { name: "data" },
+  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+};
+
+function acts(create: () => Promise<unknown>): readonly Act[] {
+  const patch = (world: World, body: object) => world.ask("PATCH", path, body);
+  const rolling = (world: World, rollingUpdate: object) => patch(world, { spec: { updateStrategy: { rollingUpdate } } });
+  const somePod = (world: World, dice: Dice): Pod | undefined => {
+    const pods = world.list<Pod>("pods", namespace).filter((pod) => controllerUid(pod) !== undefined);
+    return pods.length === 0 ? undefined : dice.pick(pods);
+  };
+  const onPod = async (world: World, dice: Dice, act: (pod: Pod) => Promise<unknown>) => {
+    const pod = somePod(world, dice);
+    if (pod !== undefined) await act(pod);
+  };
+  const act = (name: string, weight: number, run: (world: World, dice: Dice) => Promise<unknown>): Act => ({
+    name,
+    weight,
+    run: async (world, dice) => void (await run(world, dice)),
+  });
+  let version = 1;
+  return [
+    act("image", 8, (world) => {
+      version += 1;
+      return patch(world, { spec: { template: template(`app:v${version}`) } });
+    }),
+    act("bad image", 1, (world) => {
+      version += 1;
+      return patch(world, { spec: { template: template(`app:bad${version}`) } });
+    }),
+    act("slow image", 1, (world) => {
+      version += 1;
+      return patch(world, { spec: { template: template(`app:slow${version}`) } });
+    }),
+    act("roll back", 3, (world) => patch(world, { spec: { template: template("app:v1") } })),
+    act("other command", 2, (world) => {
+      version += 1;
+      const containers = [{ name: "main", image: `app:v${version}`, command: ["run", `--v=${version}`] }];
+      return patch(world, { spec: { template: { metadata: { labels }, spec: { containers } } } });
+    }),
+    act("scale", 6, (world, dice) => patch(world, { spec: { replicas: dice.between(0, replicasMax) } })),
+    act("partition", 3, (world, dice) => rolling(world, { partition: dice.pick([0, 0, 1, 3, "50%"]) })),
+    act("pause", 2, (world) => rolling(world, { paused: true })),
+    act("resume", 2, (world) => rolling(world, { paused: false })),
+    act("maxUnavailable", 2, (world, dice) => rolling(world, { maxUnavailable: dice.between(1, 3) })),
+    act("delete pod", 3, (world, dice) => onPod(world, dice, ({ metadata }) => world.ask("DELETE", `${podsPath}/${metadata.name}`))),
+    act("mark pod", 2, (world, dice) =>
+      onPod(world, dice, ({ metadata }) =>
+        world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: "true" } } }),
+      ),
+    ),
+    act("podsToDelete", 2, (world, dice) =>
+      onPod(world, dice, async ({ metadata }) => {
+        const replicas = world.get<CloneSet>(resource, namespace, "web")?.spec.replicas ?? 1;
+        return patch(world, { spec: { replicas: Math.max(0, replicas - 1), scaleStrategy: { podsToDelete: [metadata.name] } } });
+      }),
+    ),
+    act("relabel pod", 1, (world, dice) =>
+      onPod(world, dice, ({ metadata }) =>
+        world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { app: "elsewhere" } } }),
+      ),
+    ),
+    act("delete set", 0.3, async (world) => {
+      await world.ask("DELETE", path);
+      world.env.after(5_000, () => void create());
+    }),
+  ];
+}
+
+export const cloneSetKind: SceneKind = { name: "cloneset", features: [cloneSet], scene: cloneSetScene };
