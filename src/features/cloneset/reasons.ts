@@ -63,7 +63,7 @@ export const waiting: ReadonlySet<string> = new Set<Code>([
   "BeingRefreshed",
 ]);
 
-const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
+export const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   HeldByPartition: ({ kept }) => `held by partition: ${kept} pods keep their revision`,
   HeldByMaxUnavailable: ({ used, max }) => `held by maxUnavailable: ${used} of ${max} used`,
   HeldByBudget: ({ budget }) => `held by podunavailablebudget ${budget}: no more pods may be unavailable now`,

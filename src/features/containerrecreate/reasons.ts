@@ -19,7 +19,7 @@ export function reason<C extends Code>(on: string, code: C, figures: Figures[C])
 /** Codes that say that it goes on by itself. */
 export const underWay: ReadonlySet<string> = new Set<Code>(["UnreadyGracePeriod", "ContainerWaits", "ContainerStarts"]);
 
-const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
+export const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   WaitingForDaemon: ({ node }) => `waiting for the node agent of node ${node} to take notice`,
   WaitingForEarlierRequest: ({ request }) => `waiting for ${request === "" ? "an earlier request" : `request ${request}`} for the same pod`,
   UnreadyGracePeriod: ({ seconds }) => `the pod is held out of service for ${seconds}s before the first container is stopped`,

@@ -17,7 +17,7 @@ export function reason<C extends Code>(on: string, code: C, figures: Figures[C])
   return { on, code, figures: figures as Reason["figures"] };
 }
 
-const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
+export const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   NoneLeft: ({ available, desired }) => `no pod may go now: ${available} are available and ${desired} have to be`,
   Disrupted: ({ since }) => `does not count: its deletion was let through at ${since}, and for 20 s it is taken for gone`,
   Updated: ({ since }) => `does not count: its update was let through at ${since}, and for 10 s it is taken for unavailable`,

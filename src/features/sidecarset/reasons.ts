@@ -34,7 +34,7 @@ export const waiting: ReadonlySet<string> = new Set<Code>(["WaitingForContainer"
 /** Codes of pods that stay as they are because the user said so. */
 export const chosenRest: ReadonlySet<string> = new Set<Code>(["NotUpdate"]);
 
-const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
+export const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   HeldByPartition: ({ kept }) => `held by partition: ${kept} pods keep their version`,
   HeldByMaxUnavailable: ({ used, max }) => `held by maxUnavailable: ${used} of ${max} used`,
   Paused: () => "the update is paused",
