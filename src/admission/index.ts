@@ -9,6 +9,7 @@ import type { Env } from "../env/env.ts";
 import type { Fetch } from "../env/network.ts";
 import type { Steer } from "../env/steering.ts";
 import type { Reader, Writer } from "../kube/access.ts";
+import { createBreaker } from "./breaker.ts";
 import { activePaths } from "./configuration.ts";
 import { converterFor } from "./convert.ts";
 import { bodyLimits, createHandler } from "./handler.ts";
@@ -81,7 +82,8 @@ export function startAdmission(options: AdmissionOptions): Admission {
   const own = options.webhooks.map((webhook) =>
     options.narrowing.enabled ? announcing(webhook, sources, options.kinds, narrowing) : webhook,
   );
-  const webhooks = [...own, ...podWebhooks({ mutations, guards, installNamespace: at.installNamespace })];
+  const breaker = createBreaker({ env, emit, metrics });
+  const webhooks = [...own, ...podWebhooks({ mutations, guards, installNamespace: at.installNamespace, breaker })];
   const log = env.log.child({ controller: "webhook" });
   const record = protectionLog(options.protectionLogPath, log);
   const context: AdmissionContext = {

@@ -9,6 +9,8 @@ export interface AdmissionMetrics {
   refused(metric: RefusalMetric, labels: Readonly<Record<string, string>>): void;
   /** How many entries of a webhook configuration are left out of it because nobody handles their path. A gauge. */
   droppedWebhooks(configuration: string, count: number): void;
+  /** kruiser_admission_breaker_open{feature}: whether a part of the pods' creation is left out, because it keeps failing. A gauge. */
+  bypassed(feature: string, isBypassed: boolean): void;
   /** Whether the API server is kept from asking this webhook about pods that nothing concerns. A gauge. */
   narrowed(webhook: string, isNarrowed: boolean): void;
   /** certwatcher_read_certificate_total: a certificate was taken into use. kruiser_cert_expiry_seconds{certificate}: until it ends. */
@@ -41,6 +43,7 @@ export const silentMetrics: AdmissionMetrics = {
   webhook: () => silentMeter,
   refused() {},
   droppedWebhooks() {},
+  bypassed() {},
   narrowed() {},
   certificateRead() {},
 };

@@ -5,6 +5,7 @@ import type { Settings } from "../api/settings.ts";
 import { sidecarSets } from "../api/sidecarset.ts";
 import { isFields, withFields } from "../kube/json.ts";
 import type { LabelSelector, Pod } from "../kube/types.ts";
+import type { Breaker } from "./breaker.ts";
 import {
   type AdmissionContext,
   type AdmissionRequest,
@@ -22,6 +23,7 @@ export interface PodWebhookParts {
   readonly guards: readonly PodGuard[];
   /** Pods of this namespace never reach the webhooks: the manager must be able to start while it is down. */
   readonly installNamespace: string;
+  readonly breaker?: Breaker;
 }
 
 /** In the configuration: mpod.kb.io, vpod.kb.io, vpodeviction.kb.io. */
@@ -40,7 +42,7 @@ export function podWebhooks(parts: PodWebhookParts): readonly Webhook[] {
       chart,
       rules: [rule(["CREATE"], "pods")],
       active: (settings) => settings.gates.enabled("PodWebhook") && settings.serves(sidecarSets),
-      review: mutatePod(parts.mutations),
+      review: mutatePod(parts.mutations, parts.breaker),
     },
     { ...vpod, rules: [rule(["UPDATE", "DELETE"], "pods"), rule(["UPDATE"], "pods/resize")], ...narrowed(parts.guards) },
     { ...vpod, name: "vpodeviction.kb.io", rules: [rule(["CREATE"], "pods/eviction")] },
@@ -80,17 +82,17 @@ function rule(operations: Rule["operations"], resource: string): Rule {
 }
 
 /** A step that fails refuses the pod with 500; one that refuses has the last word. */
-export function mutatePod(mutations: readonly PodMutation[]): Webhook["review"] {
+export function mutatePod(mutations: readonly PodMutation[], breaker?: Breaker): Webhook["review"] {
   const steps = [...mutations].sort((a, b) => a.order - b.order);
   return (request, context) => {
     if (request.operation !== "CREATE" || request.resource.resource !== "pods" || request.subResource !== undefined) return allow;
     if (!request.object) return deny(400, "request.object: missing in the creation of a pod");
-    return runMutations(steps, request as AdmissionRequest<Pod>, request.object as Pod, context);
+    return runMutations({ steps, breaker }, request as AdmissionRequest<Pod>, request.object as Pod, context);
   };
 }
 
 function runMutations(
-  steps: readonly PodMutation[],
+  { steps, breaker }: { readonly steps: readonly PodMutation[]; readonly breaker: Breaker | undefined },
   request: AdmissionRequest<Pod>,
   original: Readonly<Pod>,
   context: AdmissionContext,
@@ -105,7 +107,7 @@ function runMutations(
       if (step.gate !== undefined && !context.settings.gates.enabled(step.gate)) continue;
       let result: Pod | Verdict | Promise<Pod | Verdict>;
       try {
-        result = step.mutate(pod, request, context);
+        result = step.failurePolicy === "Ignore" ? unlessBroken(breaker, step, pod, request, context) : step.mutate(pod, request, context);
       } catch (error) {
         return failed(step, error, request, context);
       }
@@ -134,6 +136,20 @@ function runMutations(
     return undefined;
   };
   return from(0);
+}
+
+/** The pod as it is where the step cannot answer. */
+function unlessBroken(
+  breaker: Breaker | undefined,
+  step: PodMutation,
+  pod: Readonly<Pod>,
+  request: AdmissionRequest<Pod>,
+  context: AdmissionContext,
+): ReturnType<PodMutation["mutate"]> {
+  const mutate = () => step.mutate(pod, request, context);
+  if (breaker === undefined) return mutate();
+  const result = breaker.run(step.name, mutate);
+  return result instanceof Promise ? result.then((settled) => settled ?? pod) : (result ?? pod);
 }
 
 function failed(step: PodMutation, error: unknown, request: AdmissionRequest<Pod>, context: AdmissionContext): Verdict {

@@ -124,6 +124,8 @@ export interface PodMutation {
   readonly concerns?: (settings: Settings) => string;
   /** Objects each of which brings further pods. */
   readonly source?: PodSource;
+  /** Ignore: a pod may go without it, because something else makes up for it; see breaker.ts. Default Fail: an error refuses the pod. */
+  readonly failurePolicy?: "Fail" | "Ignore";
   /** The pod as it should be (same reference: unchanged), or a refusal. `pod.metadata.namespace` is always set. */
   mutate(pod: Readonly<Pod>, request: AdmissionRequest<Pod>, context: AdmissionContext): Pod | Verdict | Promise<Pod | Verdict>;
 }

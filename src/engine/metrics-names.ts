@@ -110,6 +110,11 @@ export const metrics = {
     ["configuration"],
     "Entries left out of a webhook configuration because this version has no handler for their path.",
   ),
+  admissionBreakerOpen: gauge(
+    "kruiser_admission_breaker_open",
+    ["feature"],
+    "1 while pods are created without this feature, because it keeps failing. Only of features that pods may go without.",
+  ),
   webhookNarrowed: gauge(
     "kruiser_webhook_narrowed",
     ["webhook"],

@@ -21,6 +21,7 @@ test("what admission counts, under the names of the list", async () => {
   metrics.refused("pod_unavailable_budget", { kind_namespace_name: "CloneSet_shop_web", username: "kubectl" });
   metrics.droppedWebhooks("kruise-mutating-webhook-configuration", 2);
   metrics.narrowed("mpod.kb.io", true);
+  metrics.bypassed("podunavailablebudget", false);
   expect(await lines(metrics, names.webhookInFlight.name)).toEqual([`${names.webhookInFlight.name}{webhook="/mutate-pod"} 0`]);
   expect(await lines(metrics, names.webhookRequestsTotal.name)).toEqual([
     `${names.webhookRequestsTotal.name}{webhook="/mutate-pod",code="200"} 1`,
@@ -30,6 +31,9 @@ test("what admission counts, under the names of the list", async () => {
   ]);
   expect(await lines(metrics, names.podUnavailableBudget.name)).toEqual([
     'pod_unavailable_budget{kind_namespace_name="CloneSet_shop_web",username="kubectl"} 1',
+  ]);
+  expect(await lines(metrics, names.admissionBreakerOpen.name)).toEqual([
+    'kruiser_admission_breaker_open{feature="podunavailablebudget"} 0',
   ]);
   expect(await lines(metrics, names.webhookNarrowed.name)).toEqual(['kruiser_webhook_narrowed{webhook="mpod.kb.io"} 1']);
   expect(await lines(metrics, names.webhooksDropped.name)).toEqual([

@@ -76,6 +76,7 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
   readonly #endsMs = new Map<string, number>();
   readonly #dropped: Family<Sample>;
   readonly #narrowed: Family<Sample>;
+  readonly #bypassed: Family<Sample>;
 
   constructor(env: Env) {
     super();
@@ -96,6 +97,7 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
     this.#ends = registry.gauge(names.certExpirySeconds);
     this.#dropped = registry.gauge(names.webhooksDropped);
     this.#narrowed = registry.gauge(names.webhookNarrowed);
+    this.#bypassed = registry.gauge(names.admissionBreakerOpen);
     registry.onCollect(() => {
       for (const [certificate, endMs] of this.#endsMs) this.#ends.of({ certificate }).value = (endMs - env.nowMs()) / 1000;
     });
@@ -128,6 +130,10 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
 
   droppedWebhooks(configuration: string, count: number): void {
     this.#dropped.of({ configuration }).value = count;
+  }
+
+  bypassed(feature: string, isBypassed: boolean): void {
+    this.#bypassed.of({ feature }).value = isBypassed ? 1 : 0;
   }
 
   narrowed(webhook: string, isNarrowed: boolean): void {

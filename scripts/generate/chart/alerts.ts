@@ -108,6 +108,17 @@ export const alerts: readonly Alert[] = [
     ],
   },
   {
+    name: "KruiseFeatureBypassed",
+    expr: `max by (feature) (${m.admissionBreakerOpen.name}) > 0`,
+    for: "5m",
+    severity: "warning",
+    summary: "pods are created without {{ $labels.feature }}, because it keeps failing",
+    runbook: [
+      "Only features that pods may go without are left out: a pod that is not marked with its budget at its creation is marked by the controller a moment later, and guarded from then on.",
+      'The log names the error: "a part of the pod\'s creation failed". It is tried again by itself, at first after 10 s, at last every 5 min.',
+    ],
+  },
+  {
     name: "KruiseCertificateEnds",
     expr: `min by (certificate) (${m.certExpirySeconds.name}) < 14 * 86400`,
     for: "1h",

@@ -6,17 +6,15 @@
  * controller marks the pods that were there before (plan.ts), counts (census.ts), and forgets what has shown or never came (records.ts).
  */
 
-import { podMutationOrder } from "../../admission/webhook.ts";
 import { configurationName } from "../../api/names.ts";
 import { podUnavailableBudgetDefinition, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { controller } from "../../engine/controller.ts";
 import type { Feature } from "../feature.ts";
 import { optionalWorkloads } from "./belongings.ts";
-import { podsOfNamespace } from "./covers.ts";
 import { budgetExplainer, podExplainer } from "./explain.ts";
 import { isEnabled } from "./gates.ts";
 import { guard } from "./guard.ts";
-import { stamp } from "./mutation.ts";
+import { mutation } from "./mutation.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
 import { watches } from "./watches.ts";
@@ -37,7 +35,7 @@ export const podUnavailableBudget: Feature = {
   kinds: [podUnavailableBudgetDefinition],
   controllers: [podUnavailableBudgetController],
   webhooks,
-  podMutations: [{ name: "podunavailablebudget", order: podMutationOrder.podUnavailableBudget, source: podsOfNamespace, mutate: stamp }],
+  podMutations: [mutation],
   podGuards: [guard],
   reads: [podUnavailableBudgets, ...optionalWorkloads],
   permissions: [

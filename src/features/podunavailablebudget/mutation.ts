@@ -1,29 +1,27 @@
 /** A new pod carries the name of its budget, so that whoever wants to take it finds the budget without a search. */
-import type { PodMutation } from "../../admission/webhook.ts";
+import { type PodMutation, podMutationOrder } from "../../admission/webhook.ts";
 import { annotation } from "../../api/names.ts";
 import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import type { Reader } from "../../kube/access.ts";
 import type { Pod } from "../../kube/types.ts";
 import { controllerOf } from "../../workload/owner.ts";
 import { liveBelongings } from "./belongings.ts";
-import { type Budget, byName, covers } from "./covers.ts";
+import { type Budget, byName, covers, podsOfNamespace } from "./covers.ts";
 import { isEnabled } from "./gates.ts";
 
-/** Never refuses: a pod that is not marked here is marked by the controller. */
-export const stamp: PodMutation["mutate"] = (pod, _request, context) => {
-  const { settings, read, log } = context;
+const stamp: PodMutation["mutate"] = (pod, _request, { settings, read }) => {
   if (!isEnabled(settings) || !settings.serves(podUnavailableBudgets)) return pod;
-  const failed = (error: unknown) => {
-    const { namespace, name, generateName } = pod.metadata;
-    log.warn({ namespace, name: name || generateName, error: String(error) }, "the pod's budget was not found out: the controller will");
-    return pod;
-  };
-  try {
-    const found = budgetFor(pod, read);
-    return found instanceof Promise ? found.then((budget) => stamped(pod, budget), failed) : stamped(pod, found);
-  } catch (error) {
-    return failed(error);
-  }
+  const found = budgetFor(pod, read);
+  return found instanceof Promise ? found.then((budget) => stamped(pod, budget)) : stamped(pod, found);
+};
+
+/** No pod is refused for it: one that is not marked here is marked by the controller. */
+export const mutation: PodMutation = {
+  name: "podunavailablebudget",
+  order: podMutationOrder.podUnavailableBudget,
+  source: podsOfNamespace,
+  failurePolicy: "Ignore",
+  mutate: stamp,
 };
 
 function budgetFor(pod: Readonly<Pod>, read: Reader): Budget | undefined | Promise<Budget | undefined> {

@@ -11,7 +11,7 @@ import { type PodUnavailableBudget, podUnavailableBudgetDefinition } from "../..
 import { testSettings } from "../../engine/testing/settings.ts";
 import { FakeEnv } from "../../env/fake.ts";
 import { guard } from "./guard.ts";
-import { stamp } from "./mutation.ts";
+import { mutation } from "./mutation.ts";
 import { webhooks } from "./webhooks.ts";
 
 type Loose = Record<string, unknown>;
@@ -198,10 +198,7 @@ test("any JSON gets an answer, from every webhook", async () => {
   const settings = testSettings({ gates: gatesWith({ PodUnavailableBudgetUpdateGate: true }) });
   const handler = createHandler({
     env,
-    webhooks: [
-      ...webhooks,
-      ...podWebhooks({ mutations: [{ name: "pub", order: 1, mutate: stamp }], guards: [guard], installNamespace: "kruise-system" }),
-    ],
+    webhooks: [...webhooks, ...podWebhooks({ mutations: [mutation], guards: [guard], installNamespace: "kruise-system" })],
     converter: converterFor([podUnavailableBudgetDefinition]),
     context: contextWith({ read: absent as never, settings }),
     metrics: silentMetrics,

@@ -1,4 +1,6 @@
 /** Budgets, workloads and pods in a small API server, with admission as the real one calls it: for tests of this folder. */
+import { createBreaker } from "../../../admission/breaker.ts";
+import { silentMetrics } from "../../../admission/metrics.ts";
 import { guardPod, mutatePod } from "../../../admission/pod.ts";
 import type { AdmissionContext, AdmissionRequest, Refusal, Verdict } from "../../../admission/webhook.ts";
 import { type GateName, gatesWith } from "../../../api/gates.ts";
@@ -16,7 +18,7 @@ import type { Kind } from "../../../kube/kind.ts";
 import { deployments, pods, replicaSets } from "../../../kube/kinds.ts";
 import type { Container, KubeObject, OwnerReference, Pod } from "../../../kube/types.ts";
 import { guard } from "../guard.ts";
-import { stamp, stampOf } from "../mutation.ts";
+import { mutation, stampOf } from "../mutation.ts";
 
 export type Gates = Partial<Record<GateName, boolean>>;
 export const allOn: Gates = { PodUnavailableBudgetDeleteGate: true, PodUnavailableBudgetUpdateGate: true };
@@ -151,7 +153,7 @@ export function town(options: TownOptions = {}) {
     },
     stamped: async (draft: Pod) => {
       const { context } = replica();
-      const review = mutatePod([{ name: "pub", order: 1, mutate: stamp }]);
+      const review = mutatePod([mutation], createBreaker({ env, emit: context.emit, metrics: silentMetrics }));
       return settle(
         env,
         Promise.resolve(review(requestWith({ operation: "CREATE", object: draft }) as unknown as AdmissionRequest, context)),
