@@ -85,6 +85,16 @@ export const alerts: readonly Alert[] = [
     ],
   },
   {
+    name: "KruiseQueueWait",
+    expr: `histogram_quantile(0.99, sum by (le, name) (rate(${m.queueDurationSeconds.name}_bucket[10m]))) > 300`,
+    for: "10m",
+    severity: "warning",
+    summary: "keys of {{ $labels.name }} wait for more than five minutes",
+    runbook: [
+      "All workers are busy with keys that take long (`controller_runtime_reconcile_time_seconds`, alert KruiseKeyStuck), or there is far too much to do for them (alert KruiseQueueLong).",
+    ],
+  },
+  {
     name: "KruiseWebhookErrors",
     expr: ratio(
       `sum by (webhook) (rate(${m.webhookRequestsTotal.name}{code="500"}[5m]))`,
