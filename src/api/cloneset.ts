@@ -13,7 +13,21 @@ import {
   volumeClaimTemplates,
   workloadCondition,
 } from "./schema/common.ts";
-import { about, fields, flag, int32, int64, intOrString, known, list, type Output, requiring, text, withDefault } from "./schema/kit.ts";
+import {
+  about,
+  fields,
+  flag,
+  int32,
+  int64,
+  intOrString,
+  known,
+  list,
+  type Output,
+  requiring,
+  type Schema,
+  text,
+  withDefault,
+} from "./schema/kit.ts";
 
 const requiredSpec = { selector: about("Which pods belong to it; never changes.", labelSelector), template: podTemplate };
 const commonSpec = {
@@ -38,59 +52,79 @@ const commonUpdateStrategy = {
   inPlaceUpdateStrategy,
 };
 
+const aboutScaling = "How pods are added and removed.";
+const aboutUpdating = "How pods get another template.";
+
 const specV1Beta1 = requiring(requiredSpec, {
   ...commonSpec,
-  scaleStrategy: fields({
-    ...commonScaleStrategy,
-    enablePVCReuse: about("New pods take over claims left by pods that were deleted from outside.", withDefault(flag, false)),
-    excludePreparingDelete: about("Pods in PreparingDelete do not count as replicas.", flag),
-  }),
-  updateStrategy: fields({
-    type: about("RollingUpdate (the default) or OnDelete.", known("RollingUpdate", "OnDelete")),
-    rollingUpdate: fields({
-      podUpdatePolicy: about(
-        "ReCreate (the default), InPlaceIfPossible or InPlaceOnly.",
-        known("ReCreate", "InPlaceIfPossible", "InPlaceOnly"),
-      ),
-      ...commonUpdateStrategy,
+  scaleStrategy: about(
+    aboutScaling,
+    fields({
+      ...commonScaleStrategy,
+      enablePVCReuse: about("New pods take over claims left by pods that were deleted from outside.", withDefault(flag, false)),
+      excludePreparingDelete: about("Pods in PreparingDelete do not count as replicas.", flag),
     }),
-  }),
+  ),
+  updateStrategy: about(
+    aboutUpdating,
+    fields({
+      type: about("RollingUpdate (the default) or OnDelete.", known("RollingUpdate", "OnDelete")),
+      rollingUpdate: about(
+        "How a rolling update goes.",
+        fields({
+          podUpdatePolicy: about(
+            "ReCreate (the default), InPlaceIfPossible or InPlaceOnly.",
+            known("ReCreate", "InPlaceIfPossible", "InPlaceOnly"),
+          ),
+          ...commonUpdateStrategy,
+        }),
+      ),
+    }),
+  ),
 });
 
 const specV1Alpha1 = requiring(requiredSpec, {
   ...commonSpec,
-  scaleStrategy: fields({
-    ...commonScaleStrategy,
-    disablePVCReuse: about("New pods never take over claims left by pods that were deleted from outside.", flag),
-  }),
-  updateStrategy: fields({
-    type: about(
-      "ReCreate (the default), InPlaceIfPossible, InPlaceOnly or OnDelete.",
-      known("ReCreate", "InPlaceIfPossible", "InPlaceOnly", "OnDelete"),
-    ),
-    ...commonUpdateStrategy,
-  }),
+  scaleStrategy: about(
+    aboutScaling,
+    fields({
+      ...commonScaleStrategy,
+      disablePVCReuse: about("New pods never take over claims left by pods that were deleted from outside.", flag),
+    }),
+  ),
+  updateStrategy: about(
+    aboutUpdating,
+    fields({
+      type: about(
+        "ReCreate (the default), InPlaceIfPossible, InPlaceOnly or OnDelete.",
+        known("ReCreate", "InPlaceIfPossible", "InPlaceOnly", "OnDelete"),
+      ),
+      ...commonUpdateStrategy,
+    }),
+  ),
 });
 
 const status = requiring(
   {
     replicas: about("Pods that belong to it.", int32),
-    readyReplicas: int32,
+    readyReplicas: about("Pods that are ready.", int32),
     availableReplicas: about("Ready for minReadySeconds.", int32),
     updatedReplicas: about("Pods of the update revision.", int32),
-    updatedReadyReplicas: int32,
+    updatedReadyReplicas: about("Pods of the update revision that are ready.", int32),
   },
   {
-    observedGeneration: int64,
-    updatedAvailableReplicas: int32,
+    observedGeneration: about("The generation that this status is about.", int64),
+    updatedAvailableReplicas: about("Pods of the update revision that are available.", int32),
     expectedUpdatedReplicas: about("Pods that should have the update revision: replicas without partition.", int32),
-    updateRevision: text,
-    currentRevision: text,
-    collisionCount: int32,
-    conditions: list(workloadCondition),
+    updateRevision: about("The ControllerRevision of the present template.", text),
+    currentRevision: about("The ControllerRevision that pods are updated from; the update revision once all are.", text),
+    collisionCount: about("How often the name of a revision was taken.", int32),
+    conditions: about("FailedScale, FailedUpdate, and Progressing where progressDeadlineSeconds is set.", list(workloadCondition)),
     labelSelector: about("The selector as text, for the scale subresource.", text),
   },
 );
+
+const schemaOf = <T>(spec: Schema<T>) => fields({ spec: about("What is wanted.", spec), status: about("What is.", status) });
 
 export type CloneSetSpec = Output<typeof specV1Beta1>;
 export type CloneSetUpdateStrategy = NonNullable<CloneSetSpec["updateStrategy"]>;
@@ -152,8 +186,8 @@ export const cloneSetDefinition: KindDefinition<CloneSet> = {
   singular: "cloneset",
   shortNames: ["clone"],
   versions: [
-    { name: "v1alpha1", storage: false, schema: fields({ spec: specV1Alpha1, status }), ...common },
-    { name: "v1beta1", storage: true, schema: fields({ spec: specV1Beta1, status }), ...common },
+    { name: "v1alpha1", storage: false, schema: schemaOf(specV1Alpha1), ...common },
+    { name: "v1beta1", storage: true, schema: schemaOf(specV1Beta1), ...common },
   ],
   conversion: { v1alpha1: cloneSetConversion },
 };

@@ -72,6 +72,8 @@ test.each<[unknown, boolean, boolean]>([
   [0, false, true],
   [-1, false, false],
   [1.5, true, false],
+  [2_147_483_647, false, true],
+  [2_147_483_648, false, false],
   ["5%", false, true],
   ["12.5%", false, false],
   ["12.5%", true, true],

@@ -64,10 +64,14 @@ export interface IntOrPercentRules {
   readonly decimals?: boolean;
 }
 
+/** Kubernetes reads such counts into 32 bits, and its schemas do not say so. */
+const countMax = 2 ** 31 - 1;
+
 /** Why a value is not a count ≥ 0 or a percentage ≥ 0 %, in Kubernetes' words; undefined when it is. Absent values are the caller's. */
 export function intOrPercentProblem(value: unknown, { decimals = false }: IntOrPercentRules = {}): string | undefined {
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value)) return "must be an integer or percentage (e.g '5%')";
+    if (value > countMax) return `must be less than or equal to ${countMax}`;
     return value < 0 ? "must be greater than or equal to 0" : undefined;
   }
   if (typeof value !== "string") return "must be an integer or percentage (e.g '5%')";
