@@ -75,6 +75,26 @@ test("the manager runs a CloneSet in the sandbox, in virtual time, through its w
     "web:v2",
     "web:v2",
   ]);
+  // Defaults of what a webhook puts in.
+  await call(sandbox, "POST", "/apis/apps.kruise.io/v1beta1/sidecarsets", {
+    apiVersion: "apps.kruise.io/v1beta1",
+    kind: "SidecarSet",
+    metadata: { name: "mesh" },
+    spec: { selector: { matchLabels: { app: "mesh" } }, containers: [{ name: "proxy", image: "proxy:1" }] },
+  });
+  await env.advance(1000);
+  const injected = await call(sandbox, "POST", "/api/v1/namespaces/default/pods", {
+    metadata: { name: "mesh", labels: { app: "mesh" } },
+    spec: { containers: [{ name: "main", image: "main:1" }] },
+  });
+  expect(itemsOf(fieldsOf(injected.body["spec"])["containers"])[0]).toMatchObject({
+    name: "proxy",
+    imagePullPolicy: "IfNotPresent",
+    terminationMessagePath: "/dev/termination-log",
+    terminationMessagePolicy: "File",
+    resources: {},
+  });
+
   const set = await call(sandbox, "GET", `${path}/web`);
   expect(fieldsOf(set.body["status"])).toMatchObject({ replicas: 3, updatedReadyReplicas: 3, readyReplicas: 3 });
   expect(problems).toEqual([]);

@@ -5,12 +5,14 @@ import { type Fields, fieldsOf, itemsOf, textOf } from "../../kube/json.ts";
 import { applyJsonPatch, type JsonPatchOperation } from "../../kube/patch/json-patch.ts";
 import { selectorMatches } from "../../kube/selector.ts";
 import type { LabelSelector } from "../../kube/types.ts";
+import { withDefaults } from "../api/body.ts";
 import { internalError, Refusal } from "../api/refusal.ts";
 import type { Registry } from "../api/registry.ts";
 import { evaluate, expressionOf } from "../cel/evaluate.ts";
 import { SyntaxProblem } from "../cel/parse.ts";
 import { Problem, Unsupported } from "../cel/values.ts";
 import { type Version, versionOf } from "../kinds/resource.ts";
+import { decodeBuiltin } from "../schema/decode.ts";
 import type { Store, Stored } from "../storage/store.ts";
 import type { Review } from "./admission.ts";
 import type { CallWebhook } from "./conversion.ts";
@@ -126,7 +128,11 @@ async function askToChange(parts: Parts, webhook: Fields, review: Review): Promi
   const patch = JSON.parse(Buffer.from(encoded, "base64").toString("utf8")) as JsonPatchOperation[];
   const patched = applyJsonPatch(review.object, patch);
   if (!patched.ok) throw internalError(`jsonpatch ${patched.problem}`);
-  return patched.value as Stored;
+  if (review.subresource !== "") return patched.value as Stored;
+  // Read like what a user sends, so that what is left open is filled in.
+  const { resource, version } = review;
+  const read = resource.custom === undefined ? decodeBuiltin(version.schema, fieldsOf(patched.value)).value : fieldsOf(patched.value);
+  return withDefaults(review, read as Stored);
 }
 
 /** @returns the response; undefined when the webhook could not be asked and may be ignored @throws Refusal when it says no */

@@ -63,9 +63,9 @@ function reportUnknown(call: Call, kind: string, unknown: readonly string[]): vo
 }
 
 /** What the user left open. */
-export function withDefaults(call: Call, object: Stored): Stored {
-  const schemaDefaults = call.resource.custom === undefined ? object : (withSchemaDefaults(call.version.schema, object) as Stored);
-  return call.resource.rules.withDefaults?.(schemaDefaults) ?? schemaDefaults;
+export function withDefaults({ resource, version }: Pick<Call, "resource" | "version">, object: Stored): Stored {
+  const schemaDefaults = resource.custom === undefined ? object : (withSchemaDefaults(version.schema, object) as Stored);
+  return resource.rules.withDefaults?.(schemaDefaults) ?? schemaDefaults;
 }
 
 /** Query parameters of a deletion may say what its body does. */
