@@ -104,6 +104,7 @@ export class Network {
     await this.#pause(thereMs);
     if (this.down) throw Object.assign(new Error("connection refused"), { code: "ECONNREFUSED" });
     if (fault === "lostRequest") return this.#broken(backMs);
+    if (fault === "conflict") await this.#touch(pathOf(url));
     const refused = fault === undefined ? undefined : refusals[fault];
     if (refused !== undefined) {
       await this.#pause(backMs);
@@ -116,6 +117,14 @@ export class Network {
     if (fault === "hang") return never;
     await this.#pause(backMs);
     return peer.env.alive ? answer : never;
+  }
+
+  /** Somebody else writes to the object in the same moment. Made-up conflicts would be unfair: after a real one the watch has news. */
+  async #touch(path: string): Promise<void> {
+    const object = path.replace(/\/(status|resize|scale)$/, "");
+    const body = JSON.stringify({ metadata: { annotations: { "sim.kruise.io/touched": String(this.env.monotonicMs()) } } });
+    const headers = { "content-type": "application/merge-patch+json", accept: "application/json", "user-agent": "somebody-else" };
+    await this.sandbox.handle({ method: "PATCH", path: object, headers, body });
   }
 
   async #broken(afterMs: number): Promise<never> {
@@ -266,7 +275,6 @@ function statusAnswer(code: number, reason: string, message: string, headers: Re
 
 /** Answers after which nothing has happened. */
 const refusals: Readonly<Partial<Record<NetworkFault, HttpResponse>>> = {
-  conflict: statusAnswer(409, "Conflict", "Operation cannot be fulfilled: the object has been modified"),
   throttle: statusAnswer(429, "TooManyRequests", "too many requests, please try again later", { "retry-after": "1" }),
   error: statusAnswer(500, "InternalError", "an error on the server has prevented the request from succeeding"),
   unavailable: statusAnswer(503, "ServiceUnavailable", "apiserver is shutting down", { "retry-after": "1" }),
