@@ -78,6 +78,8 @@ export const annotation = {
   pubProtectTotalReplicas: "pub.kruise.io/protect-total-replicas",
   /** PodUnavailableBudget, ours: "TooManyRequests" refuses evictions with 429 instead of 403, so that `kubectl drain` tries again. */
   pubEvictionResponse: "pub.kruise.io/eviction-response",
+  /** PodUnavailableBudget, ours: with "true" pods beyond those that are expected let no more than maxUnavailable go at once. */
+  pubCapAllowed: "pub.kruise.io/cap-at-max-unavailable",
   sidecarSetHash: "kruise.io/sidecarset-hash",
   sidecarSetHashWithoutImage: "kruise.io/sidecarset-hash-without-image",
   /** SidecarSet: "true" evicts pods that should have been injected and were not. */

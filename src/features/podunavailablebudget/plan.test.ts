@@ -12,7 +12,7 @@ import { formatTime } from "../../kube/time.ts";
 import type { OwnerReference, Pod } from "../../kube/types.ts";
 import { explainBudget, explainPod } from "./explain.ts";
 import { podUnavailableBudgetController } from "./index.ts";
-import { allOn, namespace, ownerOf, type podWith, status, town } from "./testing/town.ts";
+import { allOn, deletion, namespace, ownerOf, type podWith, status, town } from "./testing/town.ts";
 
 const key = (name: string) => ({ namespace, name });
 const settings = testSettings({ gates: gatesWith(allOn) });
@@ -63,6 +63,20 @@ describe("counting", () => {
     place.pod("new-4", { owner: next, ready: false });
     place.budget();
     expect(figures(await place.counted())).toEqual([10, 7, 12, 5]);
+  });
+
+  test("surge lets no more than maxUnavailable go at once, where the annotation asks for it", async () => {
+    const place = await run();
+    addPods(place, 13, "web", { owner: ownerOf(replicaSets, place.deployment(10).set("a")), mark: "web" });
+    const capped = { "pub.kruise.io/cap-at-max-unavailable": "true" };
+    place.budget({}, undefined, "web", capped);
+    place.budget({ minAvailable: 7 }, undefined, "floor", capped);
+    expect(figures(await place.counted())).toEqual([10, 7, 13, 3]);
+    expect(figures(place.ledger("floor"))).toEqual([10, 7, 13, 6]);
+    const { admit } = place.replica();
+    for (const [index, allowed] of [true, true, true, false].entries())
+      expect(await admit(deletion(place.podNow(`web-${index}`)!))).toMatchObject({ allowed });
+    expect(figures(await place.counted())).toEqual([10, 7, 10, 0]);
   });
 
   test("3: terminating and unready pods do not count", async () => {

@@ -1,6 +1,7 @@
 /** One round of a budget: mark its pods, count them, and bring the ledger up to date, in this order. */
 
 import type { Gates } from "../../api/gates.ts";
+import { annotation } from "../../api/names.ts";
 import { type PodUnavailableBudget, type PodUnavailableBudgetStatus, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { type Action, change, type EventDraft, type Plan, type Reason } from "../../engine/plan.ts";
 import { statusPatch } from "../../engine/status-patch.ts";
@@ -55,6 +56,12 @@ export function desiredAvailable(
   return min !== undefined && isOver ? 0 : min;
 }
 
+/** Pods of a surge are available as well, so that more could go at once than maxUnavailable says: not where the user does not want that. */
+function allowedMax({ metadata, spec }: Budget, { totalReplicas }: Census): number {
+  if (metadata.annotations?.[annotation.pubCapAllowed] !== "true" || spec?.maxUnavailable === undefined) return Number.POSITIVE_INFINITY;
+  return scaledCount(spec.maxUnavailable, totalReplicas, "up") ?? Number.POSITIVE_INFINITY;
+}
+
 interface Counted {
   readonly status: PodUnavailableBudgetStatus;
   readonly kept: Kept;
@@ -70,8 +77,9 @@ function counter(observed: Observed, census: Census, desired: number, nowMs: num
     const kept = keepRecords(before ?? {}, known, nowMs);
     const { disruptedPods, unavailablePods } = kept;
     const current = available.filter((name) => !Object.hasOwn(disruptedPods, name) && !Object.hasOwn(unavailablePods, name)).length;
+    const out = new Set([...Object.keys(disruptedPods), ...Object.keys(unavailablePods)]).size;
     const status: PodUnavailableBudgetStatus = {
-      unavailableAllowed: Math.max(0, current - desired),
+      unavailableAllowed: Math.max(0, Math.min(current - desired, allowedMax(budget, census) - out)),
       currentAvailable: current,
       desiredAvailable: desired,
       totalReplicas: census.totalReplicas,
