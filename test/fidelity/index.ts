@@ -1,6 +1,7 @@
 /** Every fidelity case. */
 import type { Case } from "./bench.ts";
 import { applyCases } from "./cases/apply.ts";
+import { controllerCases } from "./cases/controllers.ts";
 import { customCases } from "./cases/custom.ts";
 import { defaultCases } from "./cases/defaults.ts";
 import { deletionCases } from "./cases/deletion.ts";
@@ -25,5 +26,6 @@ export const groups: Readonly<Record<string, readonly Case[]>> = {
   subresources: subresourceCases,
   custom: customCases,
   webhooks: webhookCases,
+  controllers: controllerCases,
   server: serverCases,
 };

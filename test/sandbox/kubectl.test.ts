@@ -1,21 +1,33 @@
 /**
- * Stock kubectl against the sandbox: what people type. `KUBECTL` names another one to try; without any, these are skipped.
+ * Stock kubectl against the sandbox: what people type. Each is tried that is at hand: the one on PATH, and the rig's, where
+ * it had to get one. `KUBECTL` names others, separated by ":"; without any, these are skipped.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../src/env/log.ts";
 import { systemEnv } from "../../src/env/system.ts";
 import { type RunningSandbox, runSandbox } from "../../src/sandbox/run.ts";
+import { cacheDir, kubernetesVersion } from "../rig/binaries.ts";
 
-const kubectlPath = process.env["KUBECTL"] ?? Bun.which("kubectl") ?? "";
+const ofRig = join(cacheDir(), "bin", `kubectl-${kubernetesVersion}`, "kubectl");
+const atHand = [Bun.which("kubectl") ?? "", existsSync(ofRig) ? ofRig : ""];
+const kubectls = new Map(
+  (process.env["KUBECTL"]?.split(":") ?? atHand).filter((path) => path !== "").map((path) => [clientVersion(path), path] as const),
+);
+let kubectlPath = "";
+
+function clientVersion(path: string): string {
+  const { stdout } = Bun.spawnSync([path, "version", "--client", "-o", "json"]);
+  return (JSON.parse(stdout.toString()) as { clientVersion: { gitVersion: string } }).clientVersion.gitVersion;
+}
 const dir = mkdtempSync(join(tmpdir(), "kubectl-"));
 const stop = new AbortController();
 let running: RunningSandbox;
 
 beforeAll(async () => {
-  if (kubectlPath === "") return;
+  if (kubectls.size === 0) return;
   const fatal = (message: string) => {
     throw new Error(message);
   };
@@ -94,7 +106,11 @@ const firsts = (text: string): string[] =>
     .split("\n")
     .map((line) => line.split(/\s+/)[0] as string);
 
-describe.skipIf(kubectlPath === "")("kubectl", () => {
+describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path) => {
+  beforeAll(() => {
+    kubectlPath = path;
+  });
+
   test("get: tables, wide, names, yaml, json paths", async () => {
     const ns = await fresh();
     await applied(ns, cloneSet());
@@ -414,6 +430,63 @@ describe.skipIf(kubectlPath === "")("kubectl", () => {
     await kubectl("uncordon node-2");
     await kubectl("taint node node-2 x=y:NoSchedule");
     await kubectl("taint node node-2 x-");
+  });
+
+  test("replace, and apply of a folder and of a kustomization", async () => {
+    const ns = await fresh();
+    const cm = (value: string) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" }, data: { k: value } });
+    await applied(ns, cm("1"));
+    expect(await kubectl(`replace -n ${ns} -f -`, JSON.stringify(cm("2")))).toBe("configmap/a replaced\n");
+    await kubectl(`replace --force -n ${ns} -f -`, JSON.stringify(cm("3")));
+    expect(await kubectl(`get cm a -n ${ns} -o 'jsonpath={.data.k}'`)).toBe("3");
+    const folder = join(dir, ns);
+    mkdirSync(folder);
+    writeFileSync(join(folder, "set.json"), JSON.stringify(cloneSet("nginx:1", 0)));
+    writeFileSync(join(folder, "kustomization.yaml"), `namespace: ${ns}\nresources: [set.json]\nimages: [{name: nginx, newTag: "7"}]\n`);
+    expect(await kubectl(`apply -k ${folder}`)).toBe("cloneset.apps.kruise.io/web created\n");
+    expect(await kubectl(`get clone web -n ${ns} -o 'jsonpath={.spec.template.spec.containers[0].image}'`)).toBe("nginx:7");
+    const differs = await run(["diff", "-n", ns, "--server-side", "--force-conflicts", "-f", join(folder, "set.json")]);
+    expect([differs.code, differs.out]).toEqual([1, expect.stringMatching(/-\s+- image: nginx:7\n\+\s+- image: nginx:1/)]);
+  });
+
+  test("a debug container, a resize, and what is going on told as JSON", async () => {
+    const ns = await fresh();
+    await kubectl(`run p -n ${ns} --image=nginx:1`);
+    await kubectl(`wait -n ${ns} pod/p --for=condition=Ready --timeout=20s`);
+    await kubectl(`debug p -n ${ns} --image=busybox:1 -c look --attach=false`);
+    expect(await kubectl(`get pod p -n ${ns} -o 'jsonpath={.spec.ephemeralContainers[*].name}'`)).toBe("look");
+    await kubectl(
+      `run q -n ${ns} --image=nginx:1 --overrides='{"spec":{"containers":[{"name":"q","image":"nginx:1","resources":{"requests":{"cpu":"100m"}}}]}}'`,
+    );
+    await kubectl(`wait -n ${ns} pod/q --for=condition=Ready --timeout=20s`);
+    await kubectl(
+      `patch pod q -n ${ns} --subresource=resize -p '{"spec":{"containers":[{"name":"q","resources":{"requests":{"cpu":"200m"}}}]}}'`,
+    );
+    await kubectl(`wait -n ${ns} pod/q '--for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=200m' --timeout=20s`);
+    const list = JSON.parse(await kubectl(`get pods -n ${ns} -o json`)) as { items: { metadata: { name: string } }[] };
+    expect(list.items.map(({ metadata }) => metadata.name)).toEqual(["p", "q"]);
+  });
+
+  test("what pods of a namespace may have is told and kept", async () => {
+    const ns = await fresh();
+    await kubectl(`create quota q -n ${ns} --hard=pods=1`);
+    await kubectl(`wait -n ${ns} quota/q '--for=jsonpath={.status.hard.pods}=1' --timeout=20s`);
+    await kubectl(`run p -n ${ns} --image=nginx:1`);
+    const second = await run(["run", "q", "-n", ns, "--image=nginx:1"]);
+    expect([second.code, second.err]).toEqual([
+      1,
+      expect.stringContaining("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+    ]);
+    await poll(async () => /pods\s+1\s+1/.test(await kubectl(`describe quota q -n ${ns}`)));
+  });
+
+  test("an autoscaler follows its script", async () => {
+    const ns = await fresh();
+    await kubectl(`create deployment d -n ${ns} --image=nginx:1 --replicas=2`);
+    await kubectl(`autoscale deployment d -n ${ns} --min=1 --max=5 --cpu-percent=50`);
+    await kubectl(`annotate hpa d -n ${ns} sandbox.kruise.io/metrics=cpu=100`);
+    await kubectl(`wait -n ${ns} deployment/d '--for=jsonpath={.spec.replicas}=4' --timeout=20s`);
+    expect(await kubectl(`describe hpa d -n ${ns}`)).toContain("SuccessfulRescale");
   });
 
   test("a custom kind of one's own", async () => {

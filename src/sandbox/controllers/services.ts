@@ -60,7 +60,7 @@ function sliceOf(inside: Inside, service: Stored): Fields {
     },
     addressType: "IPv4",
     endpoints: pods.map((pod) => {
-      const ready = isReady(asPod(pod));
+      const ready = isReady(asPod(pod)) || specOf(service)["publishNotReadyAddresses"] === true;
       const terminating = pod.metadata.deletionTimestamp !== undefined;
       return {
         addresses: [asPod(pod).status?.podIP],
@@ -74,7 +74,15 @@ function sliceOf(inside: Inside, service: Stored): Fields {
       .map((port) => ({
         name: port["name"] ?? "",
         protocol: port["protocol"] ?? "TCP",
-        port: typeof port["targetPort"] === "number" ? port["targetPort"] : port["port"],
+        port: targetOf(port, pods),
       })),
   };
+}
+
+/** A target by name is a port of the pods' containers. */
+function targetOf(port: Fields, pods: readonly Stored[]): unknown {
+  const { targetPort } = port;
+  if (typeof targetPort !== "string") return targetPort ?? port["port"];
+  const ports = pods.flatMap((pod) => asPod(pod).spec.containers.flatMap((container) => container.ports ?? []));
+  return ports.find(({ name }) => name === targetPort)?.containerPort ?? port["port"];
 }

@@ -30,7 +30,7 @@ const spec = {
         { rule: "self.?max.orValue(0) < 100" },
         {
           rule: "self.?min.orValue(0) >= 0",
-          messageExpression: "'min is ' + string(self.min)",
+          messageExpression: "self.min < -9 ? 'min is far below zero' : 'min is below zero'",
           reason: "FieldValueForbidden",
           fieldPath: ".min",
         },
@@ -171,7 +171,7 @@ export const customCases: readonly Case[] = [
     { range: { max: 100 } },
     'spec.range: Invalid value: "object": failed rule: self.?max.orValue(0) < 100',
   ),
-  invalid("a rule with a message made for it", { range: { min: -3 } }, "spec.range.min: Forbidden: min is -3"),
+  invalid("a rule with a message made for it", { range: { min: -3 } }, "spec.range.min: Forbidden: min is below zero"),
   invalid(
     "rules are not asked of what is broken otherwise",
     { size: "big", range: { min: 2, max: 1 } },

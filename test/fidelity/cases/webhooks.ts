@@ -26,6 +26,11 @@ const idleDeployment = {
     template: { metadata: { labels: { app: "probe" } }, spec: { containers: [{ name: "c", image: "x" }] } },
   },
 };
+/** A server that meets another write tries again, and asks again. */
+function distinct(asked: Asked | undefined): Json[] {
+  const known = new Map((asked ?? []).map((request) => [JSON.stringify([request.operation, request.object, request.oldObject]), request]));
+  return [...known.values()];
+}
 const configurations = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 
 function refused(name: string, webhook: object, says: string): Case {
@@ -77,7 +82,7 @@ export const webhookCases: readonly Case[] = [
     await b.must(post(b));
     await b.must(b.patch(b.core("configmaps/a"), { data: { k: "w" } }));
     await b.must(b.delete(b.core("configmaps/a")));
-    expect(asked?.map(({ operation, object, oldObject }) => [operation, object?.data, oldObject?.data])).toEqual([
+    expect(distinct(asked)?.map(({ operation, object, oldObject }) => [operation, object?.data, oldObject?.data])).toEqual([
       ["CREATE", { k: "v" }, undefined],
       ["UPDATE", { k: "w" }, { k: "v" }],
       ["DELETE", undefined, { k: "w" }],
@@ -149,7 +154,7 @@ export const webhookCases: readonly Case[] = [
       // The old object counts as well.
       await b.must(b.patch(b.core("configmaps/a"), { metadata: { labels: { probe: null } } }));
       await b.must(b.patch(b.core("configmaps/a"), { data: { k: "w" } }));
-      expect(asked).toHaveLength(2);
+      expect(distinct(asked)).toHaveLength(2);
     },
   ),
   hooked(
@@ -172,7 +177,7 @@ export const webhookCases: readonly Case[] = [
       await b.must(b.patch(b.core("configmaps/a"), { metadata: { labels: { x: "y" } } }));
       expect(asked).toHaveLength(0);
       await b.must(b.patch(b.core("configmaps/a"), { data: { k: "w" } }));
-      expect(asked).toHaveLength(1);
+      expect(distinct(asked)).toHaveLength(1);
     },
   ),
   hooked(
@@ -258,11 +263,16 @@ export const webhookCases: readonly Case[] = [
   }),
   hooked(
     "deletecollection asks for each",
-    { type: "Validating", answer: (request) => (request.operation === "DELETE" && request.name === "b" ? { allowed: false } : allow) },
-    async (b) => {
+    {
+      type: "Validating",
+      answer: (request) => (request.operation === "DELETE" && request.oldObject.metadata.name === "b" ? { allowed: false } : allow),
+    },
+    async (b, [asked]) => {
       await b.must(post(b, { metadata: { name: "a", labels: { x: "y" } } }));
       await b.must(b.post(b.core("configmaps"), { metadata: { name: "b", labels: { x: "y" } } }));
       expect((await b.delete(b.core("configmaps?labelSelector=x"))).status).toBe(400);
+      // The request names none of them.
+      expect(new Set(asked?.filter(({ operation }) => operation === "DELETE").map(({ name }) => name ?? ""))).toEqual(new Set([""]));
       expect((await b.get(b.core("configmaps/b"))).status).toBe(200);
     },
   ),
