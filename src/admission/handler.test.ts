@@ -4,15 +4,21 @@ import { FakeEnv } from "../env/fake.ts";
 import type { Pod } from "../kube/types.ts";
 import { bodyLimits, createHandler } from "./handler.ts";
 import { type AdmissionMetrics, silentMetrics } from "./metrics.ts";
+import { leavingHeader } from "./peer.ts";
 import { podWebhooks } from "./pod.ts";
 import { contextWith, podRequest, reviewText, settingsWith } from "./testing/fixtures.ts";
 import { type AdmissionContext, allow, deny, type PodMutation, type Webhook } from "./webhook.ts";
 
 const pod = { metadata: { name: "web-0", namespace: "shop" }, spec: { containers: [] } } as unknown as Pod;
 
-function handlerWith(webhooks: readonly Webhook[], context: AdmissionContext = contextWith(), metrics: AdmissionMetrics = silentMetrics) {
+function handlerWith(
+  webhooks: readonly Webhook[],
+  context: AdmissionContext = contextWith(),
+  metrics: AdmissionMetrics = silentMetrics,
+  env = new FakeEnv(),
+) {
   const converter = () => ({ ok: false, message: "no kinds" }) as const;
-  return createHandler({ env: new FakeEnv(), webhooks, converter, context, metrics });
+  return createHandler({ env, webhooks, converter, context, metrics });
 }
 const webhook = (review: Webhook["review"], more: Partial<Webhook> = {}): Webhook => ({
   name: "vx.kb.io",
@@ -78,6 +84,15 @@ describe("admission over HTTP", () => {
 
   test("health is empty", async () => {
     expect(await (await yes(new Request("https://localhost/healthz"))).text()).toBe("");
+  });
+
+  test("asked to stop, it says that it is going", async () => {
+    const env = new FakeEnv();
+    const handler = handlerWith([], contextWith(), silentMetrics, env);
+    const leaving = async () => (await handler(new Request("https://localhost/healthz"))).headers.get(leavingHeader);
+    expect(await leaving()).toBeNull();
+    env.stop();
+    expect(await leaving()).toBe("1");
   });
 
   test("v1beta1 is answered in v1beta1 with the same uid", async () => {

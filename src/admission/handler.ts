@@ -4,6 +4,7 @@ import type { Env } from "../env/env.ts";
 import type { DeleteOptions, WriteOptions, Writer } from "../kube/access.ts";
 import { type Converter, convertReview } from "./convert.ts";
 import type { AdmissionMetrics, WebhookMeter } from "./metrics.ts";
+import { leavingHeader } from "./peer.ts";
 import { decodeReview, encodeVerdict } from "./review.ts";
 import { type AdmissionContext, allow, deny, type Verdict, type Webhook } from "./webhook.ts";
 
@@ -66,7 +67,7 @@ function endpointsOf(webhooks: readonly Webhook[], metrics: AdmissionMetrics): M
 
 function otherPaths(options: HandlerOptions): Hono {
   const app = new Hono();
-  app.all("/healthz", (context) => context.body("", 200));
+  app.all("/healthz", (context) => context.body("", 200, options.env.stopped.aborted ? { [leavingHeader]: "1" } : {}));
   app.post("/convert", async (context) => {
     if (!isJson(context.req.raw)) return context.text("want content-type application/json", 400);
     const body = await readBody(context.req.raw, bodyLimits.conversionBytesMax);

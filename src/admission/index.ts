@@ -15,6 +15,7 @@ import { converterFor } from "./convert.ts";
 import { bodyLimits, createHandler } from "./handler.ts";
 import type { AdmissionMetrics } from "./metrics.ts";
 import { createNarrowing, type NarrowingOptions } from "./narrowing.ts";
+import { peerCheck } from "./peer.ts";
 import { podWebhooks } from "./pod.ts";
 import { announcing, podNarrowing } from "./pod-narrowing.ts";
 import { protectionLog, refusalRecorder } from "./protection-log.ts";
@@ -116,6 +117,7 @@ export function startAdmission(options: AdmissionOptions): Admission {
     install: (certificates) => server.use(certificates),
     emit,
     metrics,
+    peerServes: peerCheck(env, options.fetch),
   });
   controller.start();
   void controller.initialized.then(() => narrowing.start());

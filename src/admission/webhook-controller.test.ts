@@ -17,6 +17,7 @@ import {
 } from "./configuration.ts";
 import { type CustomResourceDefinition, customResourceDefinitions } from "./crd-conversion.ts";
 import { silentMetrics } from "./metrics.ts";
+import type { Peer } from "./peer.ts";
 import { FakeApi } from "./testing/fake-api.ts";
 import { certificatesMade, host, until } from "./testing/fixtures.ts";
 import { syncLimits, type WebhookController, webhookController } from "./webhook-controller.ts";
@@ -94,7 +95,7 @@ afterEach(() => {
   }
 });
 
-function replica(variables: Record<string, string> = {}, external = false): Replica {
+function replica(variables: Record<string, string> = {}, external = false, peerServes?: (peer: Peer) => Promise<boolean>): Replica {
   const directory = mkdtempSync(join(tmpdir(), "kruiser-webhook-"));
   const read = webhookSettings({ WEBHOOK_CERT_DIR: directory, ...variables }, external);
   if (!read.ok) throw new Error(read.message);
@@ -126,6 +127,7 @@ function replica(variables: Record<string, string> = {}, external = false): Repl
     },
     emit: (on, type, reason, message) => events.push(`${type} ${reason} ${on.name}: ${message}`),
     metrics: { ...silentMetrics, droppedWebhooks: (name, count) => void dropped.set(name, count) },
+    ...(peerServes === undefined ? {} : { peerServes }),
   });
   const pass = async (ms: number) => {
     await env.advance(ms);
@@ -141,8 +143,8 @@ function replica(variables: Record<string, string> = {}, external = false): Repl
   replicas.push(made);
   return made;
 }
-async function started(variables: Record<string, string> = {}): Promise<Replica> {
-  const made = replica(variables);
+async function started(variables: Record<string, string> = {}, peerServes?: (peer: Peer) => Promise<boolean>): Promise<Replica> {
+  const made = replica(variables, false, peerServes);
   made.controller.start();
   await until(async () => {
     await made.env.advance(1);
@@ -452,6 +454,42 @@ describe("outside of the cluster", () => {
     });
     expect(conversionOf("clonesets.apps.kruise.io")?.webhook?.clientConfig?.url).toBe("https://10.0.0.5:9876/convert");
     expect(readFileSync(join(directory, "tls.crt"), "utf8")).toBe(installs[0]!.certificate);
+  });
+
+  test("of two replicas at two addresses one is called; the other takes over when it goes, and nobody writes over anybody", async () => {
+    const serving = new Set(["https://127.0.0.1:1111"]);
+    const asked: Peer[] = [];
+    const peerServes = async (peer: Peer) => {
+      asked.push(peer);
+      return serving.has(peer.origin);
+    };
+    const urls = () => [
+      ...[mutatingKey, validatingKey].flatMap((key) =>
+        (api.get(key === mutatingKey ? mutatingConfigurations : validatingConfigurations, key)?.webhooks ?? []).map(
+          ({ clientConfig }) => new URL(clientConfig?.url ?? "none:").port,
+        ),
+      ),
+      new URL(conversionOf("clonesets.apps.kruise.io")?.webhook?.clientConfig?.url ?? "none:").port,
+    ];
+    const first = await started({ WEBHOOK_HOST: "127.0.0.1", WEBHOOK_PORT: "1111" }, peerServes);
+    expect([new Set(urls()), asked]).toEqual([new Set(["1111"]), []]);
+    const writes = api.writes().length;
+    const second = await started({ WEBHOOK_HOST: "127.0.0.1", WEBHOOK_PORT: "2222" }, peerServes);
+    expect(asked[0]).toEqual({ origin: "https://127.0.0.1:1111", ca: first.installs[0]!.caCertificate });
+    await first.pass(120_000);
+    await second.pass(10_000);
+    expect(api.writes()).toHaveLength(writes);
+    // The first one is killed.
+    first.env.stop();
+    serving.clear();
+    await second.pass(syncLimits.peerLookMs);
+    expect(new Set(urls())).toEqual(new Set(["2222"]));
+    expect(bundles(mutatingKey)[0]).toBe(base64(second.installs[0]!.caCertificate));
+    // Started again it finds the second one at work.
+    serving.add("https://127.0.0.1:2222");
+    const again = await started({ WEBHOOK_HOST: "127.0.0.1", WEBHOOK_PORT: "1111" }, peerServes);
+    await again.pass(10_000);
+    expect(new Set(urls())).toEqual(new Set(["2222"]));
   });
 });
 

@@ -22,6 +22,7 @@ import { obtainFromFiles, writeCertificateFiles } from "./file-writer.ts";
 import { Healing, healingLimits, type Problem } from "./healing.ts";
 import { entriesWithoutCa, heal } from "./live-configuration.ts";
 import type { AdmissionMetrics } from "./metrics.ts";
+import { originOf, type Peer, peerIn } from "./peer.ts";
 import { type Issue, type Obtained, obtainFromSecret } from "./secret-writer.ts";
 import type { WebhookSettings } from "./webhook-settings.ts";
 
@@ -53,6 +54,8 @@ export interface WebhookControllerOptions {
   readonly issue?: Issue;
   emit(on: Ref, type: "Normal" | "Warning", reason: string, message: string): void;
   readonly metrics: AdmissionMetrics;
+  /** With URLs in the configurations: whether the replica that they lead to serves. Absent: this one takes them over in any case. */
+  readonly peerServes?: (peer: Peer) => Promise<boolean>;
 }
 
 export interface WebhookController {
@@ -73,6 +76,8 @@ export const syncLimits = {
   backoffMsMin: 5,
   backoffMsMax: 1_000_000,
   repeatMs: 60_000,
+  /** While another replica is the one that is called. */
+  peerLookMs: 1_000,
   /** API servers trust the old authority and the new one for this long, while other replicas still serve the old certificate. */
   overlapMs: 20_000,
   /** From writing a CA into a configuration until every API server has seen it. */
@@ -103,6 +108,8 @@ class Controller implements WebhookController {
   private secretVersion: string | undefined;
   private secretLookedMs = 0;
   private prefetched = false;
+  /** Another replica is called at its URL, and everything is left to it. */
+  private isLeftToPeer = false;
   /** A former authority that API servers still have to trust. */
   private retiring: { readonly ca: string; readonly untilMs: number } | undefined;
   /** By configuration: the template as applied last, and as it is being applied. */
@@ -183,6 +190,7 @@ class Controller implements WebhookController {
   }
 
   private repeatMs(): number {
+    if (this.isLeftToPeer) return syncLimits.peerLookMs;
     if (!this.retiring) return syncLimits.repeatMs;
     return Math.min(syncLimits.repeatMs, Math.max(0, this.retiring.untilMs - this.options.env.monotonicMs()));
   }
@@ -215,7 +223,24 @@ class Controller implements WebhookController {
       await sleep(this.options.env, syncLimits.propagationMs);
     }
     await this.install(certificates, obtained.renewed);
+    if (await this.leaveToPeer()) return undefined;
     return external ? await this.verifyAll(certificates) : (announced ?? (await this.healAll(certificates)));
+  }
+
+  /** Two replicas at two addresses would write over each other's for ever. */
+  private async leaveToPeer(): Promise<boolean> {
+    const { live, settings, peerServes, env } = this.options;
+    if (settings.address.by !== "url" || settings.writer === "external" || peerServes === undefined) return false;
+    const found = await live.get(mutatingConfigurations, { namespace: "", name: mutatingConfigurationName });
+    const peer = found.ok ? peerIn(found.object, originOf(settings.address)) : undefined;
+    const serves = peer !== undefined && (await peerServes(peer));
+    if (serves !== this.isLeftToPeer)
+      env.log.info(
+        { at: peer?.origin },
+        serves ? "webhook controller: another replica is called, and serves" : "webhook controller: taking over from the other replica",
+      );
+    this.isLeftToPeer = serves;
+    return serves;
   }
 
   /** Everything that is going to be looked at is asked for at once: a start waits for one round trip, not for three. */
