@@ -13,6 +13,8 @@ export interface Context {
   /** For choices that must differ between runs (names of new pods): draw here, in `observe`, so that `plan` stays pure. */
   random(): number;
   nowMs(): number;
+  /** Runs a piece of a long `observe` when it is its turn, so that others get theirs in between. Absent where nobody waits. */
+  turn?(piece: () => void): Promise<void>;
 }
 
 export interface Controller<O = unknown, S = unknown> {

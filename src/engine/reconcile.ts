@@ -75,8 +75,14 @@ export class Reconciler {
   constructor(controller: Controller, deps: ReconcileDeps) {
     this.#controller = controller;
     this.#deps = deps;
-    const { env } = deps;
-    this.#context = { read: deps.read, settings: deps.settings, random: () => env.random(), nowMs: () => env.nowMs() };
+    const { env, turns } = deps;
+    this.#context = {
+      read: deps.read,
+      settings: deps.settings,
+      random: () => env.random(),
+      nowMs: () => env.nowMs(),
+      turn: (piece) => turns.run(piece),
+    };
     this.#labels = { controller: controller.name };
   }
 

@@ -10,13 +10,17 @@ import { injectedNames } from "./annotations.ts";
 import { missedPods } from "./missed.ts";
 import { revisionsBySet } from "./resolve.ts";
 import { freeName, needsName } from "./revisions.ts";
-import type { Observed } from "./world.ts";
+import { isDeleting } from "./strategy.ts";
+import { type Observed, preparation } from "./world.ts";
 
 /** Pods by the SidecarSets that went into them. */
 export const podsBySet: Index<Pod> = { name: "sidecarSet", of: pods, keys: ({ metadata }) => injectedNames(metadata.annotations) };
 
 /** undefined: it is gone. */
-export async function observe({ read, settings }: Context, key: Key): Promise<Observed | undefined> {
+export async function observe({ read, settings, turn }: Context, key: Key): Promise<Observed | undefined> {
+  const before = read.get(sidecarSets, key);
+  if (before === undefined || !isFields(before.spec)) return undefined;
+  if (turn !== undefined && !isDeleting(before)) for (const piece of preparation(before, read.find(podsBySet, key.name))) await turn(piece);
   const set = read.get(sidecarSets, key);
   if (set === undefined || !isFields(set.spec)) return undefined;
   const revisions = ownRevisions(read, set, settings.installNamespace);

@@ -9,7 +9,7 @@ import { recordOf } from "./annotations.ts";
 import { pendingContainer } from "./consistency.ts";
 import { type Hashes, hashesOf } from "./hash.ts";
 import type { Missed } from "./missed.ts";
-import { matchesLabels, matchesNamespace } from "./select.ts";
+import { matchesLabels, matchesNamespace, selectionOf } from "./select.ts";
 import { type Sidecar, type Strategy, strategyOf } from "./strategy.ts";
 import { isResting } from "./twins.ts";
 
@@ -56,16 +56,12 @@ export function lookAt(observed: Observed, nowMs: number): World {
   const { set } = observed;
   const strategy = strategyOf(set.spec);
   const hashes = setHashes(set);
-  const known = knownMembers(set.metadata.name, strategy, hashes);
+  const anywhere = selectionOf(set.spec).namespaces === undefined;
   const members: Member[] = [];
   for (const pod of observed.pods) {
-    if (!isMember(pod, observed, strategy)) continue;
-    let member = known.get(pod);
-    if (member === undefined) {
-      member = memberOf(pod, set.metadata.name, strategy, hashes);
-      known.set(pod, member);
-    }
-    members.push(member);
+    const member = candidateOf(pod, set, strategy, hashes);
+    if (member === undefined) continue;
+    if (anywhere || matchesNamespace(set, observed.namespaceLabels(pod.metadata.namespace ?? ""))) members.push(member);
   }
   members.sort(
     (a, b) => compare(a.pod.metadata.namespace ?? "", b.pod.metadata.namespace ?? "") || compare(a.pod.metadata.name, b.pod.metadata.name),
@@ -73,10 +69,29 @@ export function lookAt(observed: Observed, nowMs: number): World {
   return { observed, nowMs, strategy, hashes, members };
 }
 
+/**
+ * Finds out of pods what `lookAt` will need, so many at a time: thousands that are new, or new to a version, would take longer than others
+ * may be kept waiting. A few are left to `lookAt`.
+ */
+export function* preparation(set: Readonly<SidecarSet>, pods: readonly Readonly<Pod>[]): Generator<() => void> {
+  const strategy = strategyOf(set.spec);
+  const hashes = setHashes(set);
+  const known = knownMembers(set.metadata.name, strategy, hashes);
+  const fresh = pods.filter((pod) => !known.has(pod));
+  for (let start = 0; start + preparedAtOnce <= fresh.length; start += preparedAtOnce) {
+    yield () => {
+      for (const pod of fresh.slice(start, start + preparedAtOnce)) candidateOf(pod, set, strategy, hashes);
+    };
+  }
+}
+/** Takes a millisecond or two. */
+const preparedAtOnce = 100;
+
 interface Known {
   readonly set: string;
   readonly hashes: Hashes;
-  readonly members: WeakMap<object, Member>;
+  /** null: whatever its namespace, it does not count. */
+  readonly members: WeakMap<object, Member | null>;
 }
 const knownByStrategy = new WeakMap<Strategy, Known>();
 
@@ -99,10 +114,21 @@ export function setHashes(set: Readonly<SidecarSet>): Hashes {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
+/** A pod that counts if its namespace is one of the set's. */
+function candidateOf(pod: Readonly<Pod>, set: Readonly<SidecarSet>, strategy: Strategy, hashes: Hashes): Member | undefined {
+  const { name } = set.metadata;
+  const known = knownMembers(name, strategy, hashes);
+  let member = known.get(pod);
+  if (member === undefined) {
+    member = isCandidate(pod, set, strategy) ? memberOf(pod, name, strategy, hashes) : null;
+    known.set(pod, member);
+  }
+  return member ?? undefined;
+}
+
 /** Selected now, active, and with all the containers that the set has now. */
-function isMember(pod: Readonly<Pod>, { set, namespaceLabels }: Observed, { sidecars }: Strategy): boolean {
-  if (!isActive(pod) || !matchesLabels(set, pod.metadata.labels)) return false;
-  return matchesNamespace(set, namespaceLabels(pod.metadata.namespace ?? "")) && sidecars.every((sidecar) => carries(pod, sidecar));
+function isCandidate(pod: Readonly<Pod>, set: Readonly<SidecarSet>, { sidecars }: Strategy): boolean {
+  return isActive(pod) && matchesLabels(set, pod.metadata.labels) && sidecars.every((sidecar) => carries(pod, sidecar));
 }
 
 function carries({ spec, metadata }: Readonly<Pod>, { name, idleImage, containerNames }: Sidecar): boolean {
