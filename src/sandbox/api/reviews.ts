@@ -2,6 +2,14 @@
 import { type Fields, fieldsOf, textOf } from "../../kube/json.ts";
 import type { Actor } from "./call.ts";
 
+/** Of a token that the sandbox gave out for a service account. */
+function serviceAccountUser(namespace: string, name: string): Fields {
+  return {
+    username: `system:serviceaccount:${namespace}:${name}`,
+    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
+  };
+}
+
 /** @param plural "tokenreviews" … @returns undefined when there is no such question */
 export function answerReview(plural: string, body: Fields, actor: Actor): Fields | undefined {
   const spec = fieldsOf(body["spec"]);
@@ -9,8 +17,11 @@ export function answerReview(plural: string, body: Fields, actor: Actor): Fields
   const user = { username: actor.username, groups: actor.groups };
   switch (plural) {
     case "tokenreviews": {
-      const token = textOf(spec["token"]);
-      const status = token === "" ? { authenticated: false } : { authenticated: true, user };
+      const [, namespace, name] = /^sandbox\.([^.]+)\.([^.]+)$/.exec(textOf(spec["token"])) ?? [];
+      const status =
+        namespace === undefined
+          ? { user: {}, error: "[invalid bearer token, unknown to the sandbox]" }
+          : { authenticated: true, user: serviceAccountUser(namespace, name ?? "") };
       return { ...head("TokenReview", "authentication.k8s.io"), spec, status };
     }
     case "selfsubjectreviews":

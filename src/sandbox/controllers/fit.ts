@@ -28,7 +28,7 @@ export function misfit(pod: Pod, view: NodeView, all: readonly NodeView[]): stri
   return affinityMisfit(pod, view, all) ?? spreadMisfit(pod, view, all);
 }
 
-function tolerates(tolerations: readonly Toleration[], taint: Fields): boolean {
+export function tolerates(tolerations: readonly Toleration[], taint: Fields): boolean {
   return tolerations.some((toleration) => {
     if (toleration.effect && toleration.effect !== taint["effect"]) return false;
     if (!toleration.key) return toleration.operator === "Exists";
@@ -132,24 +132,19 @@ function matchingPods(pod: Pod, term: Fields, views: readonly NodeView[]): reado
 function affinityMisfit(pod: Pod, view: NodeView, all: readonly NodeView[]): string | undefined {
   const required = (kind: string, of: Pod) =>
     itemsOf(fieldsOf(fieldsOf(of.spec.affinity)[kind])["requiredDuringSchedulingIgnoredDuringExecution"]).map(fieldsOf);
-  const sameDomain = (term: Fields): readonly NodeView[] => {
-    const key = textOf(term["topologyKey"]);
-    const domain = domainOf(view.node, key);
-    return domain === undefined ? [] : all.filter((other) => domainOf(other.node, key) === domain);
-  };
-  for (const term of required("podAntiAffinity", pod))
-    if (matchingPods(pod, term, sameDomain(term)).length > 0) return "node(s) didn't match pod anti-affinity rules";
+  const near = (term: Fields) => matchingPods(pod, term, sameDomain(textOf(term["topologyKey"]), view, all)).length;
+  for (const term of required("podAntiAffinity", pod)) if (near(term) > 0) return "node(s) didn't match pod anti-affinity rules";
   for (const other of all)
     for (const neighbour of other.pods)
       for (const term of required("podAntiAffinity", neighbour)) {
         const key = textOf(term["topologyKey"]);
-        const near = domainOf(other.node, key) !== undefined && domainOf(other.node, key) === domainOf(view.node, key);
+        const shared = domainOf(other.node, key) !== undefined && domainOf(other.node, key) === domainOf(view.node, key);
         const selector = term["labelSelector"] as LabelSelector | undefined;
-        if (near && neighbour.metadata.namespace === pod.metadata.namespace && selectorMatches(selector, pod.metadata.labels))
+        if (shared && neighbour.metadata.namespace === pod.metadata.namespace && selectorMatches(selector, pod.metadata.labels))
           return "node(s) didn't satisfy existing pods anti-affinity rules";
       }
   for (const term of required("podAffinity", pod)) {
-    if (matchingPods(pod, term, sameDomain(term)).length > 0) continue;
+    if (near(term) > 0) continue;
     // The first of a group that wants to be together has nobody to join.
     const first = matchingPods(pod, term, all).length === 0 && selectorMatches(term["labelSelector"] as LabelSelector, pod.metadata.labels);
     if (!first || domainOf(view.node, textOf(term["topologyKey"])) === undefined) return "node(s) didn't match pod affinity rules";
@@ -157,8 +152,22 @@ function affinityMisfit(pod: Pod, view: NodeView, all: readonly NodeView[]): str
   return undefined;
 }
 
+/** With the pod's own values of the labels that the constraint names: so each revision spreads by itself. */
+function spreadSelector(pod: Pod, { labelSelector, ...rest }: TopologySpreadConstraint): LabelSelector | undefined {
+  const own = itemsOf(fieldsOf(rest)["matchLabelKeys"])
+    .map(textOf)
+    .flatMap((key) => {
+      const value = pod.metadata.labels?.[key];
+      return value === undefined ? [] : [[key, value] as const];
+    });
+  return own.length === 0
+    ? labelSelector
+    : { ...labelSelector, matchLabels: { ...labelSelector?.matchLabels, ...Object.fromEntries(own) } };
+}
+
 function spreadCounts(pod: Pod, constraint: TopologySpreadConstraint, all: readonly NodeView[]): Map<string, number> {
   const counts = new Map<string, number>();
+  const selector = spreadSelector(pod, constraint);
   for (const view of all) {
     const domain = domainOf(view.node, constraint.topologyKey);
     if (domain === undefined || !matchesNode(pod, view.node)) continue;
@@ -166,7 +175,7 @@ function spreadCounts(pod: Pod, constraint: TopologySpreadConstraint, all: reado
       (other) =>
         other.metadata.namespace === pod.metadata.namespace &&
         other.metadata.deletionTimestamp === undefined &&
-        selectorMatches(constraint.labelSelector, other.metadata.labels),
+        selectorMatches(selector, other.metadata.labels),
     );
     counts.set(domain, (counts.get(domain) ?? 0) + matching.length);
   }
@@ -180,31 +189,51 @@ function spreadMisfit(pod: Pod, view: NodeView, all: readonly NodeView[]): strin
     if (domain === undefined) return "node(s) didn't match pod topology spread constraints (missing required label)";
     const counts = spreadCounts(pod, constraint, all);
     const own = selectorMatches(constraint.labelSelector, pod.metadata.labels) ? 1 : 0;
-    if ((counts.get(domain) ?? 0) + own - Math.min(...counts.values()) > constraint.maxSkew)
-      return "node(s) didn't match pod topology spread constraints";
+    const fewest = counts.size < Number(fieldsOf(constraint)["minDomains"] ?? 1) ? 0 : Math.min(...counts.values());
+    if ((counts.get(domain) ?? 0) + own - fewest > constraint.maxSkew) return "node(s) didn't match pod topology spread constraints";
   }
   return undefined;
 }
 
 /** Of the nodes that fit, the one with the fewest of its siblings, then of all pods; names decide ties. */
-export function bestOf(pod: Pod, fitting: readonly NodeView[]): NodeView | undefined {
+export function bestOf(pod: Pod, fitting: readonly NodeView[], all: readonly NodeView[]): NodeView | undefined {
   const owner = pod.metadata.ownerReferences?.find((reference) => reference.controller === true)?.uid;
   const siblings = (view: NodeView) =>
     owner === undefined
       ? 0
       : view.pods.filter((other) => other.metadata.ownerReferences?.some((reference) => reference.uid === owner)).length;
+  const liking = new Map(fitting.map((view) => [view, preference(pod, view, all)]));
   return [...fitting].sort(
     (a, b) =>
-      preference(pod, b) - preference(pod, a) ||
+      (liking.get(b) ?? 0) - (liking.get(a) ?? 0) ||
       siblings(a) - siblings(b) ||
       a.pods.length - b.pods.length ||
       (a.node.metadata.name < b.node.metadata.name ? -1 : 1),
   )[0];
 }
 
-function preference(pod: Pod, { node }: NodeView): number {
-  const preferred = itemsOf(fieldsOf(fieldsOf(pod.spec.affinity)["nodeAffinity"])["preferredDuringSchedulingIgnoredDuringExecution"]).map(
-    fieldsOf,
-  );
-  return preferred.reduce((sum, { weight, preference: term }) => sum + (matchesTerm(fieldsOf(term), node) ? Number(weight ?? 0) : 0), 0);
+/** How much the pod would like the node: what it prefers and what it would rather avoid, by weight. */
+function preference(pod: Pod, view: NodeView, all: readonly NodeView[]): number {
+  const { node } = view;
+  const affinity = fieldsOf(pod.spec.affinity);
+  const preferred = (kind: string) => itemsOf(fieldsOf(affinity[kind])["preferredDuringSchedulingIgnoredDuringExecution"]).map(fieldsOf);
+  let score = 0;
+  for (const { weight, preference: term } of preferred("nodeAffinity")) if (matchesTerm(fieldsOf(term), node)) score += Number(weight ?? 0);
+  const near = (term: Fields) => matchingPods(pod, term, sameDomain(textOf(term["topologyKey"]), view, all)).length;
+  for (const { weight, podAffinityTerm } of preferred("podAffinity")) score += Number(weight ?? 0) * near(fieldsOf(podAffinityTerm));
+  for (const { weight, podAffinityTerm } of preferred("podAntiAffinity")) score -= Number(weight ?? 0) * near(fieldsOf(podAffinityTerm));
+  for (const taint of itemsOf(fieldsOf(node["spec"])["taints"]).map(fieldsOf))
+    if (taint["effect"] === "PreferNoSchedule" && !tolerates(pod.spec.tolerations ?? [], taint)) score -= avoidedWeight;
+  for (const constraint of pod.spec.topologySpreadConstraints ?? [])
+    if (constraint.whenUnsatisfiable === "ScheduleAnyway")
+      score -= avoidedWeight * (spreadCounts(pod, constraint, all).get(domainOf(node, constraint.topologyKey) ?? "") ?? 0);
+  return score;
+}
+
+/** As much as the strongest wish. */
+const avoidedWeight = 100;
+
+function sameDomain(topologyKey: string, view: NodeView, all: readonly NodeView[]): readonly NodeView[] {
+  const domain = domainOf(view.node, topologyKey);
+  return domain === undefined ? [] : all.filter((other) => domainOf(other.node, topologyKey) === domain);
 }

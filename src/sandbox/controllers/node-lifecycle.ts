@@ -1,8 +1,12 @@
-/** Nodes that are cut off: noticed after a while, tainted, and in the end without their pods. Pods of nodes that are gone go too. */
-import { type Fields, fieldsOf, itemsOf, withFields } from "../../kube/json.ts";
+/**
+ * Nodes that are cut off: noticed after a while, tainted, and in the end without their pods. Pods of nodes that are gone go too, and those
+ * that do not endure what their node is tainted with.
+ */
+import { type Fields, fieldsOf, itemsOf, textOf, withFields } from "../../kube/json.ts";
 import { formatTime, parseTime } from "../../kube/time.ts";
 import { isDown } from "../kubelet/kubelet.ts";
 import type { Stored } from "../storage/store.ts";
+import { tolerates } from "./fit.ts";
 import type { Inside } from "./inside.ts";
 import { asPod, keyOf, specOf, statusOf } from "./pods.ts";
 import { type Controller, itself, type MakeController, retryOf } from "./worker.ts";
@@ -16,6 +20,8 @@ export const nodeLifecycle: MakeController = (inside, env): Controller => {
   const silentSince = new Map<string, number>();
   /** When pods were first seen on a node that is not there. */
   const missingSince = new Map<string, number>();
+  /** When a taint that does not tell its time was first seen: by the node's uid and the taint. */
+  const taintedSince = new Map<string, number>();
   return {
     name: "node-controller",
     watches: { nodes: itself, pods: ({ after }) => (after === undefined ? [] : nodeKey(after)) },
@@ -31,7 +37,8 @@ export const nodeLifecycle: MakeController = (inside, env): Controller => {
       missingSince.delete(key.name);
       if (!isDown(node)) {
         silentSince.delete(key.name);
-        return isReady(node) && !isTainted(node) ? undefined : retryOf(await revive(inside, node, nowMs), await untaint(inside, node));
+        if (!isReady(node) || isTainted(node)) return retryOf(await revive(inside, node, nowMs), await untaint(inside, node));
+        return repelling(node).length === 0 ? undefined : evict(inside, node, taintedSince, nowMs);
       }
       const sinceMs = silentSince.get(key.name) ?? nowMs;
       silentSince.set(key.name, sinceMs);
@@ -41,7 +48,7 @@ export const nodeLifecycle: MakeController = (inside, env): Controller => {
         for (const pod of podsOn(inside, key.name)) outcomes.push(await markNotReady(inside, pod, nowMs));
         return retryOf(...outcomes) ?? 1;
       }
-      return evict(inside, node, nowMs);
+      return evict(inside, node, taintedSince, nowMs);
     },
   };
 };
@@ -115,25 +122,35 @@ function markNotReady(inside: Inside, pod: Stored, nowMs: number) {
   );
 }
 
-/** Pods leave when they no longer tolerate the silence. */
-async function evict(inside: Inside, node: Stored, nowMs: number): Promise<number | "again" | undefined> {
-  const since = itemsOf(specOf(node)["taints"])
+const repelling = (node: Stored): readonly Fields[] =>
+  itemsOf(specOf(node)["taints"])
     .map(fieldsOf)
-    .find((entry) => entry["key"] === unreachable && entry["effect"] === "NoExecute");
-  const sinceMs = parseTime(String(since?.["timeAdded"] ?? "")) ?? nowMs;
+    .filter((entry) => entry["effect"] === "NoExecute");
+
+/** Pods leave when they no longer tolerate a taint. */
+async function evict(inside: Inside, node: Stored, since: Map<string, number>, nowMs: number): Promise<number | "again" | undefined> {
+  const taints = repelling(node).map((entry) => {
+    const id = `${node.metadata.uid} ${textOf(entry["key"])}=${textOf(entry["value"])}`;
+    const sinceMs = parseTime(textOf(entry["timeAdded"])) ?? since.get(id) ?? nowMs;
+    since.set(id, sinceMs);
+    return { entry, sinceMs };
+  });
   let nextMs = Number.POSITIVE_INFINITY;
   for (const pod of podsOn(inside, node.metadata.name)) {
     if (pod.metadata.deletionTimestamp !== undefined) continue;
-    const toleration = (asPod(pod).spec.tolerations ?? []).find(
-      (entry) =>
-        (entry.key === unreachable || (!entry.key && entry.operator === "Exists")) && (!entry.effect || entry.effect === "NoExecute"),
-    );
-    if (toleration !== undefined && toleration.tolerationSeconds === undefined) continue;
-    const leftMs = sinceMs + (toleration?.tolerationSeconds ?? 0) * 1000 - nowMs;
+    const leftMs = Math.min(...taints.map(({ entry, sinceMs }) => sinceMs + toleratedMs(pod, entry) - nowMs));
     if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
     else if (retryOf(await inside.remove("pods", pod)) === "again") return "again";
   }
   return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs;
+}
+
+/** How long the pod endures a taint; of several tolerations the shortest counts. */
+function toleratedMs(pod: Stored, entry: Fields): number {
+  const matching = (asPod(pod).spec.tolerations ?? []).filter((toleration) => tolerates([toleration], entry));
+  if (matching.length === 0) return 0;
+  const seconds = matching.flatMap((toleration) => (toleration.tolerationSeconds === undefined ? [] : [toleration.tolerationSeconds]));
+  return seconds.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...seconds) * 1000;
 }
 
 /** Nobody is left who could end them. */

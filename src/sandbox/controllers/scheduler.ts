@@ -46,7 +46,7 @@ export const scheduler: MakeController = (inside, env): Controller => {
         if (why !== undefined) reasons.set(why, (reasons.get(why) ?? 0) + 1);
         return why === undefined;
       });
-      const best = bestOf(pod, fitting);
+      const best = bestOf(pod, fitting, views);
       if (best !== undefined) {
         const bound = await inside.bind(stored, best.node.metadata.name);
         if (bound.ok)

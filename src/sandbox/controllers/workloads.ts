@@ -4,6 +4,7 @@ import { budgets } from "./budgets.ts";
 import { claims } from "./claims.ts";
 import { daemonSets } from "./daemonset.ts";
 import { deployments } from "./deployment.ts";
+import { events } from "./events.ts";
 import { jobs } from "./job.ts";
 import { nodeLifecycle } from "./node-lifecycle.ts";
 import { quotas } from "./quotas.ts";
@@ -25,4 +26,5 @@ export const workloadControllers: readonly (readonly [string, MakeController])[]
   ["node-controller", nodeLifecycle],
   ["endpointslice-controller", services],
   ["resourcequota-controller", quotas],
+  ["event-expiry", events],
 ];

@@ -118,6 +118,19 @@ export const serverCases: readonly Case[] = [
     },
   },
   {
+    name: "a service account's token is known, others are not",
+    async run(b) {
+      const review = async (token: string) =>
+        (await b.must(b.post("/apis/authentication.k8s.io/v1/tokenreviews", { spec: { token } }))).status;
+      const { status } = await b.must(b.post(b.core("serviceaccounts/default/token"), { spec: { expirationSeconds: 600 } }));
+      const known = await review(status.token);
+      expect([known.authenticated, known.user.username]).toEqual([true, `system:serviceaccount:${b.namespace}:default`]);
+      expect(known.user.groups).toContain(`system:serviceaccounts:${b.namespace}`);
+      const unknown = await review("nobody");
+      expect([unknown.authenticated, unknown.error]).toEqual([undefined, expect.stringContaining("invalid bearer token")]);
+    },
+  },
+  {
     name: "events of both groups are the same",
     async run(b) {
       const event = {
