@@ -22,7 +22,8 @@ export interface PodNarrowing {
 
 export function podNarrowing({ mutations, guards }: Pick<PodWebhookParts, "mutations" | "guards">, settings: Settings): PodNarrowing {
   const steps = mutations.filter(({ gate }) => gate === undefined || settings.gates.enabled(gate));
-  const asked = guards.filter(({ active }) => active(settings));
+  // A kind that is not served now may be in a moment.
+  const asked = guards.filter(({ active }) => active({ ...settings, serves: () => true }));
   const evictions = asked.filter(({ operations }) => operations.includes("evict"));
   const others = asked.filter(({ operations }) => operations.some((operation) => operation !== "evict"));
   return {

@@ -43,6 +43,11 @@ describe("what the pod webhooks are narrowed by", () => {
     });
   });
 
+  test("kinds that come later count from the start", () => {
+    const entries = (serves: boolean) => podNarrowing(parts, defaultSettings({ serves: () => serves }));
+    expect(JSON.stringify(entries(false))).toBe(JSON.stringify(entries(true)));
+  });
+
   test("a feature that says nothing is asked about every pod", () => {
     const { configurations } = podNarrowing({ mutations: [{ name: "x", order: 1, mutate: (pod) => pod }], guards: [] }, defaultSettings());
     expect(configurations.map(({ name, entries }) => [name, entries[0]?.always])).toEqual([

@@ -33,11 +33,12 @@ let running: Promise<Guarded> | undefined;
 
 /** Started by whoever asks first, ended after the last test file. */
 export function guarded(): Promise<Guarded> {
-  running ??= start();
+  running ??= startGuarded();
   return running;
 }
 
-async function start(): Promise<Guarded> {
+/** One of its own, with further flags for both managers. */
+export async function startGuarded(flags: readonly string[] = []): Promise<Guarded> {
   // Nobody runs kube-proxy here: the API server goes to the endpoints of a Service itself.
   await addServiceAddress();
   const rig = await startRig({ kwokNodes: 3, apiserverFlags: ["--enable-aggregator-routing=true"] });
@@ -48,7 +49,7 @@ async function start(): Promise<Guarded> {
     const manager = await rig.startManager({
       name,
       leaderElection: true,
-      flags: ["--v=1", `--feature-gates=${gates.map((gate) => `${gate}=true`).join(",")}`, `--protection-log-path=${log}`],
+      flags: ["--v=1", `--feature-gates=${gates.map((gate) => `${gate}=true`).join(",")}`, `--protection-log-path=${log}`, ...flags],
       // As in the cluster: reached through the Service, with certificates from the Secret that both share.
       env: { WEBHOOK_HOST: undefined },
     });
