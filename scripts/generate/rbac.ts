@@ -1,4 +1,5 @@
 /** RBAC from what the features say they need: least privilege, and the reason for each rule is the feature that asked for it. */
+import type { GateName } from "../../src/api/gates.ts";
 import type { Feature, Permission } from "../../src/features/feature.ts";
 import { crdNames, webhookConfigurationNames } from "./names.ts";
 
@@ -83,6 +84,29 @@ export function rbacObjects(features: readonly Feature[], names: Names): object[
     ),
   ];
 }
+
+/** What is too much to give to everybody, by gate: a role beside the others, for whoever turns that gate on. */
+export function gatedRbacObjects(
+  features: readonly Feature[],
+  { installNamespace }: Pick<Names, "installNamespace">,
+): Map<GateName, object[]> {
+  const gated = features.flatMap((feature) => feature.permissions).filter(({ gate }) => gate !== undefined);
+  const account = { name: "kruise-manager", namespace: installNamespace };
+  const byGate = Map.groupBy(gated, ({ gate }) => gate as GateName);
+  return new Map(
+    [...byGate].map(([gate, permissions]) => {
+      const name = `kruise-manager-${kebab(gate)}`;
+      return [gate, clusterRole(`${name}-role`, `${name}-rolebinding`, permissions, account)];
+    }),
+  );
+}
+
+/** "DeletionProtectionForCRDCascadingGate" → "deletion-protection-for-crd-cascading" */
+export const kebab = (gate: GateName): string =>
+  gate
+    .replace(/Gate$/, "")
+    .replace(/([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])/g, "$1$3-$2$4")
+    .toLowerCase();
 
 const clusterWide = (permissions: readonly Permission[]) => permissions.filter((permission) => permission.namespace === undefined);
 

@@ -275,7 +275,7 @@ function permissionsPage(): string {
         cell(resources.join(", ")),
         verbs.join(", "),
         (namespace === undefined ? "cluster" : namespace === "install" ? "kruise-system" : "kruise-daemon-config") +
-          (gate === undefined ? "" : `; only the chart, with gate \`${gate}\``),
+          (gate === undefined ? "" : `; only with gate \`${gate}\``),
         cell((resourceNames ?? []).join(", ")),
       ]),
     );
