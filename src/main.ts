@@ -33,6 +33,8 @@ async function main(args: readonly string[]): Promise<number> {
       process.stderr.write(`invalid value "${mode}" for flag --mode: expected manager or daemon\n`);
       return 2;
   }
+  // kubectl asks this name what may come next.
+  if (basename(process.argv0).startsWith("kubectl_complete-")) return (await import("./cli/main.ts")).cliMain(["__complete", ...args]);
   const isPlugin = basename(process.argv0).startsWith("kubectl-");
   if (!isPlugin && (args.length === 0 || args[0] === "--help" || args[0] === "-h")) {
     process.stdout.write(usage);

@@ -14,6 +14,10 @@ export interface Call<T extends CliFlags> extends Parsed<T & typeof globalFlags>
 
 export interface Command {
   readonly summary: string;
+  /** The commands below it. */
+  readonly below?: () => Promise<Readonly<Record<string, Command>> | undefined>;
+  /** Its own flags, for who completes what is typed. */
+  readonly flags?: () => Promise<CliFlags | undefined>;
   /** @param path the words that led here: "rollout pause" */
   run(args: readonly string[], path: string): Promise<number>;
 }
@@ -30,6 +34,7 @@ export function command<T extends CliFlags>(text: CommandText, flags: T, run: (c
   const all = { ...flags, ...globalFlags };
   return {
     summary: text.summary,
+    flags: async () => flags,
     async run(args, path) {
       if (asksForHelp(args)) {
         process.stdout.write(helpOf(text, flags, path));
@@ -55,6 +60,7 @@ export function command<T extends CliFlags>(text: CommandText, flags: T, run: (c
 export function group(summary: string, commands: Readonly<Record<string, Command>>, options: { readonly helpOn?: "stderr" } = {}): Command {
   return {
     summary,
+    below: async () => commands,
     async run(args, path) {
       const { word, rest } = firstWord(args);
       const found = word === undefined ? undefined : named(commands, word);
@@ -71,7 +77,8 @@ export function group(summary: string, commands: Readonly<Record<string, Command
   };
 }
 
-const withValue: ReadonlySet<string> = new Set(
+/** Global flags that take the next word. */
+export const withValue: ReadonlySet<string> = new Set(
   Object.entries(globalFlags).flatMap(([name, flag]) => {
     if ((flag as CliFlag).kind === "boolean") return [];
     const { short } = flag as CliFlag;

@@ -6,6 +6,8 @@ import type { Command } from "./command.ts";
 /** Loaded when asked for: a command should not pay for the others. */
 const later = (summary: string, load: () => Promise<Command>): Command => ({
   summary,
+  below: async () => (await load()).below?.(),
+  flags: async () => (await load()).flags?.(),
   run: async (args, path) => (await load()).run(args, path),
 });
 /** Done by kubectl, under our name too. */
@@ -41,6 +43,10 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import("../sandbox/command.ts")).sandboxCommand(args),
   },
   version: { summary: "which kruise this is; -o json for machines", run: async (args) => printVersion(args) },
+  completion: later(
+    "a script that completes what is typed: bash, zsh, fish, powershell",
+    async () => (await import("./complete.ts")).completion,
+  ),
   options: { summary: "the flags of all commands", run: async () => printOptions() },
   help: { summary: "this text", run: async (args) => (args.length > 0 ? cliMain([...args, "--help"]) : print(help())) },
   apply: byKubectl("apply", "kubectl apply"),
@@ -59,6 +65,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 /** @returns the exit code */
 export async function cliMain(args: readonly string[]): Promise<number> {
+  if (args[0] === "__complete") return print(await (await import("./complete.ts")).complete(commands, args.slice(1)));
   const { firstWord, named, unknownCommand } = await import("./command.ts");
   const { word: name, rest } = firstWord(args);
   if (name === undefined) return print(help());

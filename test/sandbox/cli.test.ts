@@ -484,6 +484,15 @@ describe("looking", () => {
     expect((await kruise(`exec ${metadata.name} -S nope -n ${ns} -- date`)).err).toContain("it has: envoy");
   });
 
+  test("37: what may come next", async () => {
+    const { ns } = await shop();
+    expect((await kruise("__complete rollout sta")).out).toBe("status\tWait until an update is over\n:4\n");
+    expect((await kruise(`__complete rollout status -n ${ns} clone/`)).out).toBe("clone/web\n:4\n");
+    expect((await kruise(`__complete rollout status -n ${ns} clone w`)).out).toBe("web\n:4\n");
+    expect((await kruise("__complete rollout status clo")).out).toBe("clone/\ncloneset/\n:6\n");
+    expect((await kruise("completion bash")).out).toContain("complete -F _kubectl_kruise kubectl-kruise");
+  });
+
   test("the root, groups, unknown words", async () => {
     expect((await kruise("help")).code).toBe(0);
     const group = await kruise("rollout");

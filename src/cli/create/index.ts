@@ -19,6 +19,7 @@ const absent: ReadonlySet<string> = new Set(["broadcastjob", "bcj", "ephemeraljo
 
 export const create: Command = {
   summary: "Create objects from files, or our own kinds in short",
+  below: async () => commands,
   async run(args, path) {
     const [word] = args;
     const found = word === undefined ? undefined : named(commands, word);
