@@ -16,7 +16,7 @@ import { KubeClient } from "../../src/kube/client.ts";
 import { resourceName } from "../../src/kube/kind.ts";
 import { anonymousCredentials, createKube, type Kube } from "../../src/kube/kube.ts";
 import { Caches } from "../../src/manager/caches.ts";
-import { openRecord } from "../../src/record/index.ts";
+import { type Record as LocalRecord, openRecord } from "../../src/record/index.ts";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { webhooksOf } from "./cluster.ts";
 import type { Network, Peer } from "./faults.ts";
@@ -58,6 +58,7 @@ export class Manager implements Peer {
   readonly #context: AdmissionContext;
   readonly #convert: ReturnType<typeof converterFor>;
   readonly #seen = new Map<string, unknown>();
+  #record: LocalRecord | undefined;
   #filling: Promise<unknown> | undefined;
 
   constructor(
@@ -96,6 +97,7 @@ export class Manager implements Peer {
       writerOf: (controller) => client.as(`kruise-manager/${controller.name}`),
       cache: caches,
       events: { emit: () => {} },
+      ...(this.#record === undefined ? {} : { history: this.#record.history }),
       served: { serves: (kind) => this.#serves(resourceName(kind)), changed: () => () => {} },
     };
     const ports = mutant?.ports?.(plain) ?? plain;
@@ -128,6 +130,11 @@ export class Manager implements Peer {
   kill(): void {
     this.env.kill();
     this.parts.network.cut(this);
+  }
+
+  /** Only when the run is over: nothing has been asked of its file since it died. */
+  closeRecord(): void {
+    void this.#record?.close();
   }
 
   /** What the latest round of a key saw, whether it still acts or not. */
@@ -175,8 +182,10 @@ export class Manager implements Peer {
 
   #caches(): CachePort {
     const { cache, client } = this.#kube;
-    if (this.parts.recordPath === undefined) return cachePort(cache);
-    return new Caches(this.env, cache, openRecord(this.env, this.parts.recordPath), client, "sim");
+    const { recordPath } = this.parts;
+    if (recordPath === undefined) return cachePort(cache);
+    this.#record = openRecord(this.env, recordPath);
+    return new Caches(this.env, cache, this.#record, client, "sim");
   }
 
   #serves(resource: string): boolean {

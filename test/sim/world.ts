@@ -11,6 +11,7 @@ import { Dice } from "./dice.ts";
 import { Network, type Shares } from "./faults.ts";
 import { Manager } from "./manager.ts";
 import type { Mutant } from "./mutants.ts";
+import { Records } from "./records.ts";
 import { Trace } from "./trace.ts";
 
 export interface WorldOptions {
@@ -19,7 +20,8 @@ export interface WorldOptions {
   readonly settings: Settings;
   readonly shares: Shares;
   readonly mutant?: Mutant;
-  readonly recordPath?: string;
+  /** Managers keep a record. */
+  readonly records?: true;
 }
 
 export interface Violation {
@@ -59,6 +61,8 @@ export class World {
   /** Writes of managers, and of everybody. */
   managerWrites = 0;
   writes = 0;
+  /** Instance ids whose claims two leaders have spoiled between them. */
+  readonly excused = new Set<string>();
   /** How far the clocks of managers are off. */
   skewMs = 0;
   /** Requests of the user that are under way. */
@@ -68,10 +72,12 @@ export class World {
   sandbox!: Sandbox;
   network!: Network;
   #started = 0;
+  readonly #records: Records;
 
   private constructor(readonly options: WorldOptions) {
     this.env = new FakeEnv({ seed: options.seed, startMs: Date.UTC(2025, 0, 1) });
     this.trace = new Trace(this.env);
+    this.#records = new Records(this.dice("records"));
   }
 
   static async create(options: WorldOptions): Promise<World> {
@@ -100,7 +106,8 @@ export class World {
   /** A manager process, at work as soon as its caches are filled. */
   startManager(): Manager {
     this.#started += 1;
-    const { seed, features, settings, mutant, recordPath } = this.options;
+    const { seed, features, settings, mutant, records } = this.options;
+    const recordPath = records ? this.#records.next() : undefined;
     const manager = new Manager(`m${this.#started}`, {
       world: this.env,
       skewMs: () => this.skewMs,
@@ -176,6 +183,8 @@ export class World {
   /** Nothing of it goes on. */
   end(): void {
     for (const manager of this.managers) manager.kill();
+    for (const manager of this.managers) manager.closeRecord();
+    this.#records.remove();
     this.env.stop();
   }
 

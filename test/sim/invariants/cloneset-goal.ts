@@ -98,7 +98,11 @@ function leftovers(world: World, { set, own, active }: Sight): readonly string[]
     problems.push(...ofSet.filter((claim) => !ids.has(instanceOf(claim))).map(({ metadata }) => `claim ${metadata.name} is left over`));
   const claimed = new Set(claims.map(instanceOf));
   if ((set.spec.volumeClaimTemplates?.length ?? 0) > 0)
-    problems.push(...active.filter((pod) => !claimed.has(instanceOf(pod))).map(({ metadata }) => `${metadata.name} has no claim`));
+    problems.push(
+      ...active
+        .filter((pod) => !claimed.has(instanceOf(pod)) && !world.excused.has(instanceOf(pod)))
+        .map(({ metadata }) => `${metadata.name} has no claim`),
+    );
   const inUse = new Set([...active.map(revisionOf), set.status?.updateRevision, set.status?.currentRevision]);
   const unused = world
     .list<ControllerRevision>("controllerrevisions.apps", namespace)

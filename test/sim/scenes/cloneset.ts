@@ -8,7 +8,7 @@ import type { Dice } from "../dice.ts";
 import { cloneSetWatchers } from "../invariants/cloneset.ts";
 import { cloneSetProblems } from "../invariants/cloneset-goal.ts";
 import { noStorm } from "../invariants/common.ts";
-import { controllerUid } from "../invariants/pods.ts";
+import { controllerUid, isMarked } from "../invariants/pods.ts";
 import type { Act, Scene, SceneKind } from "../scene.ts";
 import type { World } from "../world.ts";
 
@@ -23,11 +23,11 @@ type Spec = CloneSet["spec"];
 
 export interface CloneSetOptions {
   /** In place of what the dice say. */
-  readonly spec?: Partial<Spec>;
+  readonly whole?: Spec;
 }
 
 export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions = {}): Scene {
-  const spec = { ...specFrom(dice), ...options.spec };
+  const spec = options.whole ?? specFrom(dice);
   const ends = dice.chance(0.6);
   const create = () =>
     world.ask("POST", base, { apiVersion: "apps.kruise.io/v1beta1", kind: "CloneSet", metadata: { name: "web", namespace }, spec });
@@ -144,6 +144,10 @@ function acts(create: () => Promise<unknown>): readonly Act[] {
         world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: "true" } } }),
       ),
     ),
+    act("unmark pods", 1, async (world) => {
+      for (const pod of world.list<Pod>("pods", namespace).filter(isMarked))
+        await world.ask("PATCH", `${podsPath}/${pod.metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: null } } });
+    }),
     act("podsToDelete", 2, (world, dice) =>
       onPod(world, dice, async ({ metadata }) => {
         const replicas = world.get<CloneSet>(resource, namespace, "web")?.spec.replicas ?? 1;
