@@ -84,6 +84,13 @@ export const eventRows: readonly EventRow[] = [
     "WebhooksLeftOut",
     "Entries are not active, because this manager does not handle their paths now: gates, missing CRDs, another version.",
   ),
+  row(
+    "Warning",
+    "webhook configuration",
+    "FeatureBypassed",
+    "Pods are created without this feature, because it keeps failing. Only of features that pods may go without.",
+  ),
+  row("Normal", "webhook configuration", "FeatureResumed", "It works again, and takes part in the creation of pods."),
   row("Normal", "Lease", "LeaderElection", "Another manager leads from now on."),
 ];
 
