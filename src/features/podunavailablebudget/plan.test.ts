@@ -338,6 +338,17 @@ describe("records", () => {
     expect(figures(place.ledger())).toEqual([10, 7, 10, 3]);
   });
 
+  test("its successor of the same name counts as soon as it is ready", async () => {
+    const place = await withTen();
+    record(place, "disruptedPods", "web-0", 0);
+    place.world.drop(pods, key("web-0"));
+    await place.env.advance(4_000);
+    place.pod("web-0", { owner: place.owner, created: formatTime(place.env.nowMs()) });
+    await place.env.advance(3_000);
+    expect(figures(place.ledger())).toEqual([10, 7, 10, 3]);
+    expect(place.ledger()?.disruptedPods).toBeUndefined();
+  });
+
   test("its successor of the same name is not blamed for the deletion that came", async () => {
     const place = await withTen();
     record(place, "disruptedPods", "web-0", 0);

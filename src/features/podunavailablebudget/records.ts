@@ -49,7 +49,7 @@ export function keepRecords(before: Partial<Records>, known: Known, nowMs: numbe
     for (const [name, time] of Object.entries(times ?? {})) {
       const atMs = parseTime(time) ?? 0;
       const pod = known.podNamed(name);
-      const isGoing = pod === undefined ? known.isGone(name) : isSeenGoing(pod, atMs);
+      const isGoing = pod === undefined ? known.isGone(name) : isSeenGoing(pod, atMs) || isSuccessor(pod, atMs);
       const untilMs = atMs + (isGoing ? recordLimits.goingMs : termMs);
       if (nowMs > untilMs && over(name, atMs)) continue;
       kept[name] = time;
@@ -62,14 +62,14 @@ export function keepRecords(before: Partial<Records>, known: Known, nowMs: numbe
   };
   const disruptedPods = keep(before.disruptedPods, budgetLimits.disruptedMs, (name, atMs) => {
     const pod = known.podNamed(name);
-    if (!isStill(pod)) return true;
+    if (!isStill(pod) || isSuccessor(pod, atMs)) return true;
     if (!known.isConfirmed(name)) return false;
     if ((parseTime(pod.metadata.creationTimestamp) ?? 0) <= atMs) notDeleted.push(name);
     return true;
   });
-  const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, (name) => {
+  const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, (name, atMs) => {
     const pod = known.podNamed(name);
-    return !isStill(pod) || !known.counts(pod) || known.isConfirmed(name);
+    return !isStill(pod) || isSuccessor(pod, atMs) || !known.counts(pod) || known.isConfirmed(name);
   });
   return { disruptedPods, unavailablePods, notDeleted, ...(Number.isFinite(nextMs) ? { nextMs } : {}) };
 }
@@ -114,6 +114,11 @@ export function vanished(records: Partial<Records>, { podNamed }: Pick<Known, "p
 
 function isStill(pod: Readonly<Pod> | undefined): pod is Readonly<Pod> {
   return pod !== undefined && !isTerminating(pod) && !isFinished(pod);
+}
+
+/** Whether the pod was made after what was recorded, of another pod of that name, which is gone then. */
+function isSuccessor({ metadata }: Readonly<Pod>, atMs: number): boolean {
+  return (parseTime(metadata.creationTimestamp) ?? 0) > atMs + recordLimits.skewMs;
 }
 
 /** Whether the pod is going because of what was recorded, and not because of an earlier deletion of a pod of that name. */

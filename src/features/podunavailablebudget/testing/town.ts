@@ -29,13 +29,14 @@ export interface PodParts {
   readonly annotations?: Record<string, string>;
   readonly owner?: OwnerReference;
   readonly ready?: boolean;
+  readonly created?: string;
   readonly containers?: readonly Container[];
   /** The budget whose name it carries; default "web"; "" for none. */
   readonly mark?: string;
 }
 
 export function podWith(name: string, parts: PodParts = {}): Pod {
-  const { labels = { app: "web" }, annotations, owner, ready = true, mark = "web" } = parts;
+  const { labels = { app: "web" }, annotations, owner, ready = true, mark = "web", created = "2024-12-31T00:00:00Z" } = parts;
   const containers = parts.containers ?? [{ name: "main", image: "nginx:v1" }];
   return {
     metadata: {
@@ -43,7 +44,7 @@ export function podWith(name: string, parts: PodParts = {}): Pod {
       namespace,
       uid: `uid-${name}`,
       resourceVersion: "1",
-      creationTimestamp: "2024-12-31T00:00:00Z",
+      creationTimestamp: created,
       labels,
       annotations: { ...(mark === "" ? {} : stampOf(mark)), ...annotations },
       ...(owner === undefined ? {} : { ownerReferences: [owner] }),
