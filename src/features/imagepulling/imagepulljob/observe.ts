@@ -39,7 +39,7 @@ export type SecretsSeen =
   | { readonly state: "unknown"; readonly problem: string };
 
 /** ms an answer is believed: so long a changed secret may go unnoticed, once it is looked for. */
-const secretAgeMsMax = 10_000;
+const secretAgeMsMax = 4_000;
 const memo = new LiveMemo(secretAgeMsMax);
 
 export function observe(context: Context, key: Key): Observed | undefined | Promise<Observed> {

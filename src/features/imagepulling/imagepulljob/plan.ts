@@ -22,7 +22,7 @@ import { adjusted, type NodeState, started, stateOn, type Want, wantOf, wantsAga
 
 export const planLimits = {
   /** ms between two looks at the pull secrets of a job that is under way. */
-  secretsIntervalMs: 15_000,
+  secretsIntervalMs: 5_000,
   /** ms; a deadline is not looked at more often. */
   deadlineMsMin: 1_000,
 } as const;

@@ -70,7 +70,7 @@ describe("pull secrets", () => {
       secret.data = { ".dockerconfigjson": "y" };
     });
     source(house.world, "s2");
-    await house.env.advance(30_000);
+    await house.env.advance(10_000);
     expect(
       copies(house)
         .map(({ data }) => data?.[".dockerconfigjson"])
