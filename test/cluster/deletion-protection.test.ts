@@ -1,5 +1,6 @@
 /** Deletion protection on a real control plane. Numbers are those of its acceptance list. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { label } from "../../src/api/names.ts";
 import { type ObjectLike, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
@@ -209,22 +210,9 @@ test("9: CRDs: counted with the right to count, refused without, and let go when
   expect(await all.metric("crd_deletion_protection", `games.${group}`)).toBe(1);
   await relabel(at, "Cascading");
   expect(await remove(at)).toMatchObject(refusal(`grant the manager list on games.${group}`));
-  const role = `count-${namespace}`;
-  await rig.apply(
-    {
-      apiVersion: "rbac.authorization.k8s.io/v1",
-      kind: "ClusterRole",
-      metadata: { name: role },
-      rules: [{ apiGroups: [group], resources: ["games"], verbs: ["list"] }],
-    },
-    {
-      apiVersion: "rbac.authorization.k8s.io/v1",
-      kind: "ClusterRoleBinding",
-      metadata: { name: role },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role },
-      subjects: [{ kind: "ServiceAccount", name: "kruise-manager", namespace: "kruise-system" }],
-    },
-  );
+  // What lies beside the manifests for whoever turns the gate on.
+  const rights = join(import.meta.dir, "../../deploy/kustomize/gates/deletion-protection-for-crd-cascading.yaml");
+  expect(await rig.kubectl(["apply", "-f", rights])).toMatchObject({ code: 0, stderr: "" });
   await rig.admin.create<ObjectLike>(games, {
     apiVersion: `${group}/v1`,
     kind: "Game",
@@ -235,6 +223,7 @@ test("9: CRDs: counted with the right to count, refused without, and let go when
   expect((await remove(at)).status).toBe(200);
   await rig.admin.patch(`${games}/chess`, { metadata: { finalizers: null } });
   await isGone(at);
+  await rig.kubectl(["delete", "-f", rights]);
 }, 90_000);
 
 test("16: with no manager, who carries no label is deleted all the same, and who does is not", async () => {
