@@ -18,6 +18,16 @@ export async function kubectl(args: readonly string[]): Promise<number> {
   }
 }
 
+/** What kubectl says. @throws Refused where it fails */
+export async function kubectlText(args: readonly string[]): Promise<string> {
+  const path = Bun.which("kubectl");
+  if (path === null) throw new Refused(`error: this needs kubectl, which is not in PATH: kubectl ${args[0]}`);
+  const child = Bun.spawn([path, ...args], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  const [text, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+  if (code !== 0) throw new Refused(`error: kubectl ${args[0]} ended with code ${code}`);
+  return text;
+}
+
 /** The global flags that were given, as kubectl takes them. */
 export function globalArgs(values: GlobalValues, given: ReadonlySet<string>): readonly string[] {
   const args: string[] = [];

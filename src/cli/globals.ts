@@ -39,7 +39,7 @@ export const globalFlags = {
 
 export const fileFlags = {
   filename: { kind: "list", short: "f", help: "files with the objects; - is the standard input" },
-  kustomize: { kind: "string", short: "k", help: "not supported: pipe `kubectl kustomize DIR` into -f -" },
+  kustomize: { kind: "string", short: "k", help: "directory of a kustomization, built by kubectl" },
   recursive: { kind: "boolean", short: "R", help: "directories of -f with all below" },
 } as const satisfies CliFlags;
 

@@ -5,6 +5,7 @@ import type { ServedResource } from "../kube/discovery.ts";
 import { type Fields, fieldsOf, isFields, itemsOf, textOf } from "../kube/json.ts";
 import { groupOf, type Kind, type Ref, refOf, resourceName } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
+import { kubectlText } from "./delegate.ts";
 import { Misused, Refused } from "./refused.ts";
 import { must, type Session } from "./session.ts";
 
@@ -32,9 +33,10 @@ export interface WantedRules {
 
 /** @throws Refused when one of them is not there */
 export async function targetsOf(session: Session, wanted: Wanted, rules: WantedRules = {}): Promise<readonly Target[]> {
-  if (wanted.kustomize) throw new Misused("error: -k is not supported: pipe `kubectl kustomize DIR` into -f -");
-  if (wanted.filename !== undefined && wanted.filename.length > 0) {
-    const documents = await readManifests(wanted.filename, wanted.recursive ?? false);
+  const { filename = [], kustomize = "", recursive = false } = wanted;
+  if (kustomize !== "" && (filename.length > 0 || recursive)) throw new Misused("error: only one of -f or -k can be specified");
+  if (filename.length > 0 || kustomize !== "") {
+    const documents = kustomize === "" ? await readManifests(filename, recursive) : await readKustomization(kustomize);
     return Promise.all(documents.map((document) => fetchManifest(session, document)));
   }
   if (wanted.selector && wanted.all) throw new Misused("error: cannot set --all and --selector at the same time");
@@ -123,20 +125,28 @@ async function fetchManifest(session: Session, document: Fields): Promise<Target
 
 /** Objects of YAML or JSON files, lists taken apart. */
 export async function readManifests(paths: readonly string[], recursive: boolean): Promise<readonly Fields[]> {
+  const documents: Fields[] = [];
+  for (const path of paths.flatMap((each) => filesOf(each, recursive)))
+    documents.push(...(await documentsIn(path === "-" ? await Bun.stdin.text() : readText(path), path)));
+  if (documents.length === 0) throw new Refused("error: no objects passed");
+  return documents;
+}
+
+async function readKustomization(directory: string): Promise<readonly Fields[]> {
+  return documentsIn(await kubectlText(["kustomize", directory]), directory);
+}
+
+async function documentsIn(text: string, path: string): Promise<readonly Fields[]> {
   const { parseAllDocuments } = await import("yaml");
   const documents: Fields[] = [];
-  for (const path of paths.flatMap((each) => filesOf(each, recursive))) {
-    const text = path === "-" ? await Bun.stdin.text() : readText(path);
-    for (const parsed of parseAllDocuments(text)) {
-      const [error] = "errors" in parsed ? parsed.errors : [];
-      if (error !== undefined) throw new Refused(`error: error parsing ${path}: ${error.message}`);
-      const value: unknown = "toJS" in parsed ? parsed.toJS() : undefined;
-      if (!isFields(value)) continue;
-      const items = textOf(value["kind"]).endsWith("List") ? itemsOf(value["items"]) : [value];
-      documents.push(...items.filter(isFields));
-    }
+  for (const parsed of parseAllDocuments(text)) {
+    const [error] = "errors" in parsed ? parsed.errors : [];
+    if (error !== undefined) throw new Refused(`error: error parsing ${path}: ${error.message}`);
+    const value: unknown = "toJS" in parsed ? parsed.toJS() : undefined;
+    if (!isFields(value)) continue;
+    const items = textOf(value["kind"]).endsWith("List") ? itemsOf(value["items"]) : [value];
+    documents.push(...items.filter(isFields));
   }
-  if (documents.length === 0) throw new Refused("error: no objects passed");
   return documents;
 }
 
@@ -166,9 +176,10 @@ export function refTo({ of, object }: Target): Ref {
   return refOf(of, object as KubeObject);
 }
 
-/** "cloneset.apps.kruise.io/web" */
+/** "cloneset.apps.kruise.io/web"; for an object that the server has yet to name, what its name begins with. */
 export function nameOf({ of, object }: Target): string {
-  return `${of.kind.toLowerCase()}${of.group === "" ? "" : `.${of.group}`}/${object.metadata.name}`;
+  const { name, generateName = "" } = object.metadata as { readonly name?: string; readonly generateName?: string };
+  return `${of.kind.toLowerCase()}${of.group === "" ? "" : `.${of.group}`}/${name ?? generateName}`;
 }
 
 /** `clonesets.apps.kruise.io "web"` */

@@ -21,7 +21,10 @@ beforeAll(async () => {
   const env = systemEnv(silentLogger, stop.signal);
   running = await runSandbox(env, { hostname: "127.0.0.1", port: 0, dataDir: undefined, nodes: 3, speed: 20, fatal });
   // Stands in for kubectl: says what it was asked, and ends as it is told.
-  writeFileSync(join(dir, "kubectl"), '#!/bin/sh\necho "kubectl $*"\nfor last; do :; done\ncase "$last" in exit-7) exit 7;; esac\n');
+  writeFileSync(
+    join(dir, "kubectl"),
+    '#!/bin/sh\n[ "$1" = kustomize ] && exec cat "$2"\necho "kubectl $*"\nfor last; do :; done\ncase "$last" in exit-7) exit 7;; esac\n',
+  );
   chmodSync(join(dir, "kubectl"), 0o755);
 }, 30_000);
 afterAll(async () => {
@@ -135,6 +138,10 @@ describe("rollout", () => {
     expect(pausedIn(await get())).toBe(false);
     expect((await kruise(`rollout resume clone/web -n ${ns}`)).err).toContain("is not paused");
     expect((await kruise(`rollout pause clone -n ${ns}`)).err).toContain("--all");
+    const manifest = `apiVersion: apps.kruise.io/v1alpha1\nkind: CloneSet\nmetadata: {name: web, namespace: ${ns}}\n`;
+    writeFileSync(join(dir, "k.yaml"), manifest);
+    for (const from of ["-f -", `-f ${join(dir, "k.yaml")}`, `-k ${join(dir, "k.yaml")}`])
+      expect((await kruise(`rollout pause ${from} --dry-run=client -o name`, manifest)).out).toBe("cloneset.apps.kruise.io/web\n");
     expect((await kruise(`rollout pause clone --all --dry-run=server -n ${ns}`)).out).toBe(
       "cloneset.apps.kruise.io/web paused (server dry run)\n",
     );
@@ -213,6 +220,8 @@ describe("rollout", () => {
     expect(Math.abs(Date.parse(value) - Date.now())).toBeLessThan(60_000);
     expect(set.spec.progressDeadlineSeconds).toBe(600);
     await rest();
+    const inPlace = await kruise(`rollout restart clone/web --in-place --dry-run=client -n ${ns}`);
+    expect(inPlace.out).toMatch(/^(containerrecreaterequest\.apps\.kruise\.io\/web-\w+- created \(dry run\)\n){2}$/);
   });
 
   test("the built-in kinds go to kubectl; unknown ones are refused by name", async () => {

@@ -6,10 +6,12 @@ import { type Fields, fieldsOf, itemsOf } from "../../kube/json.ts";
 import { formatTime } from "../../kube/time.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import { command } from "../command.ts";
+import { recreate } from "../create/recreate.ts";
+import { globalArgs } from "../delegate.ts";
 import { each } from "../each.ts";
 import { withAt } from "../edit.ts";
 import { dryRunFlags, fileFlags, printFlags, selectFlags } from "../globals.ts";
-import { quotedName, targetsOf } from "../objects.ts";
+import { nameOf, quotedName, targetsOf } from "../objects.ts";
 import { Printer } from "../output.ts";
 import { Refused } from "../refused.ts";
 import { at, isBuiltIn, shapeOf } from "../shapes.ts";
@@ -19,22 +21,42 @@ const variable = "RESTARTED_AT";
 const annotation = "kubectl.kubernetes.io/restartedAt";
 const restartable: ReadonlySet<string> = new Set(["Deployment", "DaemonSet", "StatefulSet", "CloneSet"]);
 
-const flags = { ...fileFlags, ...printFlags, ...selectFlags, ...dryRunFlags } as const;
+const flags = {
+  ...fileFlags,
+  ...printFlags,
+  ...selectFlags,
+  ...dryRunFlags,
+  "in-place": { kind: "boolean", help: "restart the containers where they are, pod by pod, and wait for each" },
+  "max-unavailable": { kind: "integer", default: 1, help: "with --in-place: so many pods at a time" },
+} as const;
 
 export const restart = command(
   {
     summary: "Restart the pods of a workload, by its own update strategy",
     usage: "(TYPE NAME | TYPE/NAME | -f FILE) [flags]",
-    examples: "  kubectl-kruise rollout restart cloneset/web\n  kubectl-kruise create crr --pod=web-x2x9k   # in place, one pod",
+    examples: "  kubectl-kruise rollout restart cloneset/web\n  kubectl-kruise rollout restart cloneset/web --in-place --max-unavailable=2",
   },
   flags,
-  async ({ words, values, session: open }) => {
+  async ({ words, values, given, session: open }) => {
     const dryRun = dryRunOf(values["dry-run"]);
     const printer = new Printer(values, dryRun);
     const session = await open();
     const time = formatTime(session.env.nowMs());
     return each(await targetsOf(session, { words, ...values }), async (target) => {
       const { kind } = target.of;
+      if (values["in-place"]) {
+        const more = [
+          `--max-unavailable=${values["max-unavailable"]}`,
+          `--dry-run=${dryRun}`,
+          ...(values.output ? ["-o", values.output] : []),
+        ];
+        const code = await recreate.run(
+          [nameOf(target), ...more, ...globalArgs(values, given), `--namespace=${session.namespace}`],
+          "create crr",
+        );
+        if (code !== 0) throw new Refused(`error: ${quotedName(target)} was not restarted`);
+        return;
+      }
       if (!restartable.has(kind) || shapeOf(target.of)?.template === undefined)
         throw new Refused(`error: ${quotedName(target)} restarting is not supported`);
       if (kind === "Deployment" && at(target.object, ["spec", "paused"]) === true)
