@@ -119,6 +119,13 @@ test("with --data-dir it is taken up where it was left: port, kubeconfig, object
   });
   expect(new Set(addresses).size).toBe(4);
   expect(await second.end("SIGINT")).toEqual({ code: 0, problems: "" });
+
+  // Killed, it is there again as well.
+  const third = await Running.start(`--data-dir=${dataDir}`);
+  await third.end("SIGKILL");
+  const fourth = await Running.start(`--data-dir=${dataDir}`);
+  expect((await fourth.ask("GET", `${sets}/web`)).spec.replicas).toBe(4);
+  expect((await fourth.end("SIGTERM")).code).toBe(0);
 }, 90_000);
 
 test("without it nothing stays; only loopback, and only with the token", async () => {

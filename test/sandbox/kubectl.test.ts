@@ -480,13 +480,13 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
     await poll(async () => /pods\s+1\s+1/.test(await kubectl(`describe quota q -n ${ns}`)));
   });
 
-  test("an autoscaler follows its script", async () => {
+  test("an autoscaler of a CloneSet follows its script", async () => {
     const ns = await fresh();
-    await kubectl(`create deployment d -n ${ns} --image=nginx:1 --replicas=2`);
-    await kubectl(`autoscale deployment d -n ${ns} --min=1 --max=5 --cpu-percent=50`);
-    await kubectl(`annotate hpa d -n ${ns} sandbox.kruise.io/metrics=cpu=100`);
-    await kubectl(`wait -n ${ns} deployment/d '--for=jsonpath={.spec.replicas}=4' --timeout=20s`);
-    expect(await kubectl(`describe hpa d -n ${ns}`)).toContain("SuccessfulRescale");
+    await applied(ns, cloneSet());
+    await kubectl(`autoscale clonesets.apps.kruise.io web -n ${ns} --min=1 --max=5 --cpu-percent=50`);
+    await kubectl(`annotate hpa web -n ${ns} sandbox.kruise.io/metrics=cpu=100`);
+    await kubectl(`wait -n ${ns} clone/web '--for=jsonpath={.spec.replicas}=4' --timeout=20s`);
+    expect(await kubectl(`describe hpa web -n ${ns}`)).toContain("SuccessfulRescale");
   });
 
   test("a custom kind of one's own", async () => {

@@ -9,6 +9,7 @@ import { eventFromCore, eventToCore } from "./event-shapes.ts";
 import { allVerbs, type Resource, type Rules, type Version } from "./resource.ts";
 import { coreRules } from "./rules/core.ts";
 import { definitionRules } from "./rules/definitions.ts";
+import { otherRules } from "./rules/others.ts";
 import { podRules } from "./rules/pods.ts";
 import { workloadRules } from "./rules/workloads.ts";
 
@@ -77,6 +78,7 @@ endpointslices EndpointSlice - N
 const ruleSets: Readonly<Record<string, Rules>> = {
   ...coreRules,
   ...workloadRules,
+  ...otherRules,
   pods: podRules,
   "customresourcedefinitions.apiextensions.k8s.io": definitionRules,
 };

@@ -188,6 +188,49 @@ const filled: readonly Filled[] = [
     is: ["None", ["None"]],
   },
   {
+    name: "an autoscaler",
+    at: "autoscaling/v2 horizontalpodautoscalers",
+    object: { metadata: { name: "h" }, spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "d" } } },
+    part: (made) => [made.spec.minReplicas, made.spec.metrics],
+    is: [1, [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }]],
+  },
+  {
+    name: "a CronJob",
+    at: "batch/v1 cronjobs",
+    object: {
+      metadata: { name: "c" },
+      spec: {
+        schedule: "@daily",
+        suspend: true,
+        jobTemplate: { spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x" }] } } } },
+      },
+    },
+    part: ({ spec }) => [
+      spec.concurrencyPolicy,
+      spec.successfulJobsHistoryLimit,
+      spec.failedJobsHistoryLimit,
+      spec.jobTemplate.spec.template.spec.dnsPolicy,
+    ],
+    is: ["Allow", 3, 1, "ClusterFirst"],
+  },
+  {
+    name: "a binding of a role",
+    at: "rbac.authorization.k8s.io/v1 rolebindings",
+    object: { metadata: { name: "r" }, roleRef: { kind: "Role", name: "r" }, subjects: [{ kind: "User", name: "u" }] },
+    part: ({ roleRef, subjects }) => [roleRef, subjects],
+    is: [
+      { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "r" },
+      [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "u" }],
+    ],
+  },
+  {
+    name: "a network policy",
+    at: "networking.k8s.io/v1 networkpolicies",
+    object: { metadata: { name: "n" }, spec: { podSelector: {}, egress: [{ ports: [{ port: 53 }] }] } },
+    part: ({ spec }) => [spec.policyTypes, spec.egress],
+    is: [["Ingress", "Egress"], [{ ports: [{ port: 53, protocol: "TCP" }] }]],
+  },
+  {
     name: "a Secret",
     at: "secrets",
     object: { metadata: { name: "s" }, stringData: { k: "v" } },

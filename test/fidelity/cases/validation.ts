@@ -273,6 +273,93 @@ const refused: readonly Refused[] = [
     says: ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"],
   },
   {
+    name: "an autoscaler's bounds",
+    at: "autoscaling/v2 horizontalpodautoscalers",
+    object: {
+      metadata: { name: "h" },
+      spec: { minReplicas: 3, maxReplicas: 2, scaleTargetRef: { kind: "Deployment", name: "d", apiVersion: "apps/v1" } },
+    },
+    says: ["spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"],
+  },
+  {
+    name: "an autoscaler needs a target and a bound",
+    at: "autoscaling/v2 horizontalpodautoscalers",
+    object: { metadata: { name: "h" }, spec: {} },
+    says: [
+      "spec.maxReplicas: Invalid value: 0: must be greater than 0",
+      "spec.scaleTargetRef.kind: Required value",
+      "spec.scaleTargetRef.name: Required value",
+    ],
+  },
+  {
+    name: "a schedule",
+    at: "batch/v1 cronjobs",
+    object: {
+      metadata: { name: "c" },
+      spec: {
+        schedule: "every day",
+        jobTemplate: { spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x" }] } } } },
+      },
+    },
+    says: ['spec.schedule: Invalid value: "every day": expected exactly 5 fields, found 2: [every day]'],
+  },
+  {
+    name: "what happens to runs that overlap",
+    at: "batch/v1 cronjobs",
+    object: {
+      metadata: { name: "c" },
+      spec: {
+        schedule: "* * * * *",
+        concurrencyPolicy: "Maybe",
+        jobTemplate: { spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x" }] } } } },
+      },
+    },
+    says: ['spec.concurrencyPolicy: Unsupported value: "Maybe": supported values: "Allow", "Forbid", "Replace"'],
+  },
+  {
+    name: "an ingress leads somewhere",
+    at: "networking.k8s.io/v1 ingresses",
+    object: { metadata: { name: "i" }, spec: {} },
+    says: ["either `defaultBackend` or `rules` must be specified"],
+  },
+  {
+    name: "an ingress's path has a type",
+    at: "networking.k8s.io/v1 ingresses",
+    object: {
+      metadata: { name: "i" },
+      spec: { rules: [{ http: { paths: [{ path: "/", backend: { service: { name: "s", port: { number: 80 } } } }] } }] },
+    },
+    says: ["spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"],
+  },
+  {
+    name: "an ingress's backend has a port",
+    at: "networking.k8s.io/v1 ingresses",
+    object: {
+      metadata: { name: "i" },
+      spec: { rules: [{ http: { paths: [{ path: "x", pathType: "Prefix", backend: { service: { name: "s" } } }] } }] },
+    },
+    says: ['spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path', "port name or number is required"],
+  },
+  {
+    name: "a role's rules",
+    at: "rbac.authorization.k8s.io/v1 roles",
+    object: { metadata: { name: "r" }, rules: [{ apiGroups: [""], resources: ["pods"] }, { verbs: ["get"] }] },
+    says: [
+      "rules[0].verbs: Required value: verbs must contain at least one value",
+      "rules[1].apiGroups: Required value",
+      "rules[1].resources: Required value",
+    ],
+  },
+  {
+    name: "whom a role is for",
+    at: "rbac.authorization.k8s.io/v1 rolebindings",
+    object: { metadata: { name: "r" }, roleRef: { kind: "Group", name: "x" }, subjects: [{ kind: "Robot", name: "x" }] },
+    says: [
+      'roleRef.kind: Unsupported value: "Group": supported values: "Role", "ClusterRole"',
+      'subjects[0].kind: Unsupported value: "Robot"',
+    ],
+  },
+  {
     name: "a negative revision",
     at: "apps/v1 controllerrevisions",
     object: { metadata: { name: "r" }, data: {}, revision: -1 },

@@ -269,13 +269,6 @@ export const coreRules: Readonly<Record<string, Rules>> = {
   namespaces: namespaceRules,
   nodes: nodeRules,
   persistentvolumeclaims: claimRules,
-  persistentvolumes: {
-    withDefaults: (object) =>
-      withSpec(object, (spec) => fillAbsent(fillZero(spec, { persistentVolumeReclaimPolicy: "Retain" }), { volumeMode: "Filesystem" })),
-    prepareCreate: (object) => withFields(object, { status: { phase: "Pending" } }) as Stored,
-    prepareUpdate: (object, old) => withFields(object, { status: old["status"] }) as Stored,
-    prepareStatus: (object, old) => withFields(object, { spec: old["spec"] }) as Stored,
-  },
   services: serviceRules,
   events: { fields: eventFields },
   resourcequotas: keptStatus,
@@ -286,14 +279,4 @@ export const coreRules: Readonly<Record<string, Rules>> = {
   "leases.coordination.k8s.io": leaseRules,
   "mutatingwebhookconfigurations.admissionregistration.k8s.io": webhookRules,
   "validatingwebhookconfigurations.admissionregistration.k8s.io": webhookRules,
-  "storageclasses.storage.k8s.io": {
-    withDefaults: (object) => fillAbsent(fillZero(object, { reclaimPolicy: "Delete" }), { volumeBindingMode: "Immediate" }) as Stored,
-  },
-  "horizontalpodautoscalers.autoscaling": {
-    ...keptStatus,
-    withDefaults: (object) => withSpec(object, (spec) => fillAbsent(spec, { minReplicas: 1 })),
-  },
-  "ingresses.networking.k8s.io": { ...keptStatus, ...specGeneration },
-  "networkpolicies.networking.k8s.io": specGeneration,
-  "ingressclasses.networking.k8s.io": specGeneration,
 };

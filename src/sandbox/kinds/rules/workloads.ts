@@ -3,7 +3,7 @@
 import { fillAbsent, fillZero, inField, inItems } from "../../../kube/defaults/fill.ts";
 import { defaultPodTemplate, mirrorServiceAccount } from "../../../kube/defaults/pod.ts";
 import { parseIntOrPercent, scaledCount } from "../../../kube/int-or-percent.ts";
-import { deepEqual, type Fields, fieldsOf, isAbsent, withFields } from "../../../kube/json.ts";
+import { deepEqual, type Fields, fieldsOf, isAbsent, textOf, withFields } from "../../../kube/json.ts";
 import type { FieldErrors } from "../../../kube/validate/field-error.ts";
 import type { Stored } from "../../storage/store.ts";
 import type { Rules } from "../resource.ts";
@@ -253,17 +253,32 @@ const cronJobRules: Rules = {
   ...specGeneration,
   withDefaults: (object) =>
     withSpec(object, (spec) =>
-      fillAbsent(fillZero(spec, { concurrencyPolicy: "Allow" }), {
-        suspend: false,
-        successfulJobsHistoryLimit: 3,
-        failedJobsHistoryLimit: 1,
-      }),
+      inField(
+        fillAbsent(fillZero(spec, { concurrencyPolicy: "Allow" }), {
+          suspend: false,
+          successfulJobsHistoryLimit: 3,
+          failedJobsHistoryLimit: 1,
+        }),
+        "jobTemplate",
+        (job) => inField(job, "spec", template),
+      ),
     ),
-  validate: (object) =>
-    collect((errors) => {
-      if (!specOf(object)["schedule"]) errors.required("spec.schedule");
-    }),
+  validate: (object) => collect((errors) => checkCronJob(errors, object)),
 };
+
+const concurrencyPolicies = ["Allow", "Forbid", "Replace"];
+
+function checkCronJob(errors: FieldErrors, object: Stored): void {
+  const spec = specOf(object);
+  const schedule = textOf(spec["schedule"]);
+  const isPhrase = /^@(?:yearly|annually|monthly|weekly|daily|midnight|hourly|every \S+)$/.test(schedule);
+  if (schedule === "") errors.required("spec.schedule");
+  else if (!isPhrase && schedule.trim().split(/\s+/).length !== 5)
+    errors.invalid("spec.schedule", schedule, `expected exactly 5 fields, found ${schedule.trim().split(/\s+/).length}: [${schedule}]`);
+  if (!concurrencyPolicies.includes(textOf(spec["concurrencyPolicy"])))
+    errors.notSupported("spec.concurrencyPolicy", spec["concurrencyPolicy"], concurrencyPolicies);
+  checkNonNegative(errors, spec, ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
+}
 
 const replicationControllerRules: Rules = {
   ...keptStatus,
