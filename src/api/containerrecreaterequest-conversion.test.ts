@@ -41,6 +41,12 @@ test("the status is told in annotations", () => {
   );
 });
 
+test("the snapshot is told field by field as OpenKruise does, in whatever order the server keeps it", () => {
+  const sorted = snapshot.map((entry) => Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1))));
+  const told = conversion.fromStorage(request("v1beta1", { phase: "Recreating", containerStatusSnapshot: sorted }));
+  expect(told.metadata.annotations?.["crr.apps.kruise.io/sync-container-statuses"]).toBe(JSON.stringify(snapshot));
+});
+
 test.each([
   ["crr.apps.kruise.io/sync-container-statuses", "[{"],
   ["crr.apps.kruise.io/sync-container-statuses", '{"name":"app"}'],

@@ -31,7 +31,8 @@ export const containerRecreateRequestConversion: VersionConversion = {
     const changes: Record<string, unknown> = {};
     const annotations = annotationsOf(object);
     const said = snapshotOf(filled(annotations[annotation.crrSyncContainerStatuses]));
-    if (Array.isArray(snapshot) && !deepEqual(said, snapshot)) changes[annotation.crrSyncContainerStatuses] = JSON.stringify(snapshot);
+    if (Array.isArray(snapshot) && !deepEqual(said, snapshot))
+      changes[annotation.crrSyncContainerStatuses] = JSON.stringify(entriesOf(snapshot));
     const acquiredAt = graceOf(status);
     if (acquiredAt !== undefined) changes[annotation.crrUnreadyAcquired] = acquiredAt;
     return withMetadata(converted, "annotations", changes);
@@ -40,8 +41,12 @@ export const containerRecreateRequestConversion: VersionConversion = {
 
 function snapshotOf(text: string | undefined): readonly Fields[] | undefined {
   const parsed = parsedOr(text, undefined);
-  if (!Array.isArray(parsed)) return undefined;
-  return parsed.map((item) => {
+  return Array.isArray(parsed) ? entriesOf(parsed) : undefined;
+}
+
+/** With their fields in the order in which OpenKruise writes them: the annotation is a text. */
+function entriesOf(items: readonly unknown[]): readonly Fields[] {
+  return items.map((item) => {
     const { name, ready, restartCount, containerID } = fieldsOf(item);
     return {
       name: textOf(name),
