@@ -48,7 +48,11 @@ export function command<T extends CliFlags>(text: CommandText, flags: T, run: (c
           session ??= await openSession(parsed.values as CliValues<typeof globalFlags>);
           return session;
         };
-        return (await run({ ...parsed, args, line: ["kubectl-kruise", ...path.split(" "), ...args].join(" "), session: open })) ?? 0;
+        const code = (await run({ ...parsed, args, line: ["kubectl-kruise", ...path.split(" "), ...args].join(" "), session: open })) ?? 0;
+        const warnings = (session as Session | undefined)?.warnings() ?? 0;
+        if (parsed.values["warnings-as-errors"] && warnings > 0)
+          throw new Refused(`error: ${warnings} ${warnings === 1 ? "warning" : "warnings"} received`);
+        return code;
       } finally {
         session?.close();
       }

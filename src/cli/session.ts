@@ -11,6 +11,7 @@ import type { Written } from "../kube/outcome.ts";
 import { versionInfo } from "../process/version.ts";
 import type { CliValues } from "./args.ts";
 import type { globalFlags } from "./globals.ts";
+import { Heard } from "./heard.ts";
 import { Refused, refusal } from "./refused.ts";
 
 export type GlobalValues = CliValues<typeof globalFlags>;
@@ -21,6 +22,8 @@ export interface Session {
   readonly discovery: Discovery;
   readonly namespace: string;
   readonly server: string;
+  /** Warnings that the server has given so far. */
+  readonly warnings: () => number;
   close(): void;
 }
 
@@ -30,12 +33,14 @@ export async function openSession(flags: GlobalValues): Promise<Session> {
   const found = await loadCredentials(env, sourcesOf(flags));
   if (!found.ok) throw new Refused(`error: ${found.message}`);
   const { credentials } = found;
-  const kube = createKube(env, credentials, { userAgent: `kubectl-kruise/${versionInfo.version} (${versionInfo.platform})` });
+  const heard = new Heard(flags.v);
+  const userAgent = `kubectl-kruise/${versionInfo.version} (${versionInfo.platform})`;
+  const kube = createKube(env, credentials, { userAgent, fetch: heard.fetch });
   const deadlineMs = flags["request-timeout"];
   const client = deadlineMs > 0 ? kube.client.with({ deadlineMs }) : kube.client;
   const discovery = must(await discover(client));
   const namespace = flags.namespace || credentials.namespace;
-  return { env, client, discovery, namespace, server: kube.transport.server, close: () => ending.abort() };
+  return { env, client, discovery, namespace, server: kube.transport.server, warnings: () => heard.warnings, close: () => ending.abort() };
 }
 
 function sourcesOf(flags: GlobalValues): CredentialSources {

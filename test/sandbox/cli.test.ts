@@ -467,6 +467,14 @@ describe("create", () => {
   });
 });
 
+test("protect and unprotect", async () => {
+  const { ns, path, get } = await shop();
+  expect((await kruise(`protect clone/web -n ${ns}`)).out).toBe("cloneset.apps.kruise.io/web protected\n");
+  expect((await get()).metadata.labels).toEqual({ "policy.kruise.io/delete-protection": "Always" });
+  expect((await kruise(`unprotect clone/web -n ${ns} -v6`)).err).toContain(`PATCH ${running.url}${path} 200\n`);
+  expect((await get()).metadata.labels).toBeUndefined();
+});
+
 describe("looking", () => {
   test("29: get all shows this namespace, type by type", async () => {
     const { ns } = await shop();
