@@ -67,6 +67,8 @@ async function furnish(features: readonly Feature[], webhooks: readonly Webhook[
   const definitions = features.flatMap((feature) => feature.kinds ?? []);
   const labels = { "kubernetes.io/metadata.name": namespace };
   await make(sandbox, "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels } });
+  const own = { name: install.namespace, labels: { "control-plane": "controller-manager" } };
+  await make(sandbox, "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: own });
   for (const definition of definitions)
     await make(sandbox, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", customResourceDefinition(definition));
   await env.advance(1_000);

@@ -70,6 +70,14 @@ export class Network {
     for (const stream of [...this.#streams]) if (of === undefined || stream.peer === of) stream.cut();
   }
 
+  /** Up to which moment a process has been sent all that happened to these objects; minus infinity when nobody can say. */
+  freshUntil(peer: Peer, resource: string): number {
+    let untilMs = Number.NEGATIVE_INFINITY;
+    for (const stream of this.#streams)
+      if (stream.peer === peer && stream.resource === resource) untilMs = Math.max(untilMs, stream.freshUntilMs);
+    return untilMs;
+  }
+
   #strikes(fault: NetworkFault): boolean {
     const share = this.shares[fault] ?? 0;
     return this.faulty && share > 0 && (this.#by.get(fault) as Dice).chance(share);
@@ -147,7 +155,7 @@ export class Network {
     if (answer.status !== 200 || answer.body === null) return answer;
     const resource = resourceOf(url);
     const lagMs = this.#strikes("lag") ? this.#upTo("lag", lagMsMax) : this.#dice.upTo(latencyMsMax);
-    const stream = new Stream(this.env, peer, answer.body, abort, {
+    const stream = new Stream(this.env, peer, resource, answer.body, abort, {
       lagMs,
       repeats: () => this.#strikes("repeat"),
       held: () => this.holds(peer, resource),
@@ -184,7 +192,7 @@ interface StreamFaults {
 /** A watch on its way: late, in order, now and then twice. */
 class Stream implements AsyncIterable<Uint8Array> {
   ended: () => void = () => {};
-  readonly #queue: { readonly chunk: Uint8Array; readonly dueMs: number }[] = [];
+  readonly #queue: { readonly chunk: Uint8Array; readonly sentMs: number; readonly dueMs: number }[] = [];
   #frozen = false;
   #over: "no" | "done" | "cut" = "no";
   #wake: (() => void) | undefined;
@@ -192,11 +200,16 @@ class Stream implements AsyncIterable<Uint8Array> {
   constructor(
     private readonly env: FakeEnv,
     readonly peer: Peer,
+    readonly resource: string,
     source: AsyncIterable<Uint8Array>,
     private readonly abort: AbortController,
     private readonly faults: StreamFaults,
   ) {
     void this.#pump(source);
+  }
+
+  get freshUntilMs(): number {
+    return this.#queue[0]?.sentMs ?? this.env.monotonicMs();
   }
 
   freeze(): void {
@@ -241,7 +254,8 @@ class Stream implements AsyncIterable<Uint8Array> {
   async #pump(source: AsyncIterable<Uint8Array>): Promise<void> {
     try {
       for await (const chunk of source) {
-        this.#queue.push({ chunk, dueMs: this.env.monotonicMs() + this.faults.lagMs });
+        const sentMs = this.env.monotonicMs();
+        this.#queue.push({ chunk, sentMs, dueMs: sentMs + this.faults.lagMs });
         this.#wake?.();
       }
     } catch {

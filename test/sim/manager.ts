@@ -39,7 +39,7 @@ export interface ManagerParts {
 }
 
 /** What a round of a controller saw, while what it decided is carried out. */
-export interface Round {
+interface Round {
   readonly controller: string;
   /** "namespace/name" */
   readonly key: string;
@@ -51,7 +51,7 @@ const minutesMs = 60_000;
 export class Manager implements Peer {
   readonly env: ProcessEnv;
   readonly startedMs: number;
-  readonly rounds = new Set<Round>();
+  readonly #rounds = new Set<Round>();
   readonly runner: Runner;
   readonly #kube: Kube;
   readonly #webhooks: ReadonlyMap<string, Webhook>;
@@ -110,9 +110,9 @@ export class Manager implements Peer {
           run: async (actions, context) => {
             const key = context.lane.slice(controller.name.length + 1);
             const round: Round = { controller: controller.name, key, observed: this.#seen.get(context.lane) };
-            this.rounds.add(round);
+            this.#rounds.add(round);
             const outcomes = await executor.run(actions, context);
-            this.rounds.delete(round);
+            this.#rounds.delete(round);
             return outcomes;
           },
         };
@@ -137,8 +137,9 @@ export class Manager implements Peer {
     void this.#record?.close();
   }
 
-  /** What the latest round of a key saw, whether it still acts or not. */
-  seen(controller: string, key: string): unknown {
+  /** What the round of a key saw whose actions are under way; else what was seen last. */
+  view(controller: string, key: string): unknown {
+    for (const round of this.#rounds) if (round.controller === controller && round.key === key) return round.observed;
     return this.#seen.get(`${controller}|${key}`);
   }
 

@@ -48,9 +48,17 @@ function look(world: World, set: CloneSet): Sight {
   };
 }
 
-function countProblems({ set, active, held }: Sight): readonly string[] {
+function countProblems({ set, active, old, held }: Sight): readonly string[] {
   const replicas = set.spec.replicas ?? 1;
-  if (active.length === replicas || held.has("") || [...held.values()].some((code) => code.startsWith("Deletion"))) return [];
+  const rolling = set.spec.updateStrategy?.rollingUpdate;
+  // In the middle of a rollout that waits, pods of the surge are there.
+  const surge = old.length > 0 && held.size > 0 ? countOf(rolling?.maxSurge, replicas, "up", 0) : 0;
+  if (
+    (active.length >= replicas && active.length <= replicas + surge) ||
+    held.has("") ||
+    [...held.values()].some((code) => code.startsWith("Deletion"))
+  )
+    return [];
   return [`${active.length} pods, replicas ${replicas}, and no reason why`];
 }
 

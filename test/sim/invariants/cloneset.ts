@@ -32,11 +32,8 @@ interface Deeds {
 export function cloneSetWatchers(world: World): readonly Watcher[] {
   const deeds: Deeds = { created: new Map(), downed: new Map(), moved: new Map() };
   const isPod = ({ resource }: Write) => resource.kind.plural === "pods";
-  const viewOf = (manager: Manager, owner: CloneSet): View | undefined => {
-    const key = `${owner.metadata.namespace}/${owner.metadata.name}`;
-    const round = [...manager.rounds].find((each) => each.controller === controllerName && each.key === key);
-    return (round?.observed ?? manager.seen(controllerName, key)) as View | undefined;
-  };
+  const viewOf = (manager: Manager, { metadata }: CloneSet) =>
+    manager.view(controllerName, `${metadata.namespace}/${metadata.name}`) as View | undefined;
   const ownerOf = (object: KubeObject | undefined): CloneSet | undefined => {
     const uid = controllerUid(object);
     return uid === undefined ? undefined : world.list<CloneSet>("clonesets.apps.kruise.io").find(({ metadata }) => metadata.uid === uid);

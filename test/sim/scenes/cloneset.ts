@@ -8,14 +8,14 @@ import type { Dice } from "../dice.ts";
 import { cloneSetWatchers } from "../invariants/cloneset.ts";
 import { cloneSetProblems } from "../invariants/cloneset-goal.ts";
 import { noStorm } from "../invariants/common.ts";
-import { controllerUid, isMarked } from "../invariants/pods.ts";
+import { isMarked } from "../invariants/pods.ts";
 import type { Act, Scene, SceneKind } from "../scene.ts";
+import { healNodes, podsPath, somePod } from "../user.ts";
 import type { World } from "../world.ts";
 
 const resource = "clonesets.apps.kruise.io";
 const base = `/apis/apps.kruise.io/v1beta1/namespaces/${namespace}/clonesets`;
 const path = `${base}/web`;
-const podsPath = `/api/v1/namespaces/${namespace}/pods`;
 const labels = { app: "web" };
 export const replicasMax = 10;
 
@@ -43,7 +43,7 @@ export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions
       await create();
     },
     async settle() {
-      for (const node of world.list("nodes")) await world.ask("PATCH", `/api/v1/nodes/${node.metadata.name}`, nodeUp);
+      await healNodes(world);
       if (world.get(resource, namespace, "web") === undefined) await create();
       if (!ends) return;
       const set = world.get<CloneSet>(resource, namespace, "web");
@@ -59,7 +59,6 @@ export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions
   };
 }
 
-const nodeUp = { metadata: { annotations: { "sandbox.kruise.io/down": null } } };
 const template = (image: string) => ({ metadata: { labels }, spec: { containers: [{ name: "main", image }] } });
 
 function specFrom(dice: Dice): Spec {
@@ -100,10 +99,6 @@ const claimTemplate = {
 function acts(create: () => Promise<unknown>): readonly Act[] {
   const patch = (world: World, body: object) => world.ask("PATCH", path, body);
   const rolling = (world: World, rollingUpdate: object) => patch(world, { spec: { updateStrategy: { rollingUpdate } } });
-  const somePod = (world: World, dice: Dice): Pod | undefined => {
-    const pods = world.list<Pod>("pods", namespace).filter((pod) => controllerUid(pod) !== undefined);
-    return pods.length === 0 ? undefined : dice.pick(pods);
-  };
   const onPod = async (world: World, dice: Dice, act: (pod: Pod) => Promise<unknown>) => {
     const pod = somePod(world, dice);
     if (pod !== undefined) await act(pod);

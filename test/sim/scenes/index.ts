@@ -1,5 +1,6 @@
 /** The one list of simulated worlds. */
 import type { SceneKind } from "../scene.ts";
 import { cloneSetKind } from "./cloneset.ts";
+import { sidecarSetKind } from "./sidecarset.ts";
 
-export const sceneKinds: readonly SceneKind[] = [cloneSetKind];
+export const sceneKinds: readonly SceneKind[] = [cloneSetKind, sidecarSetKind];
