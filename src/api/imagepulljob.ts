@@ -33,9 +33,11 @@ const columns: readonly PrinterColumn[] = [
   { name: "SUCCEED", type: "integer", jsonPath: ".status.succeeded", description: "How many have it." },
   { name: "FAILED", type: "integer", jsonPath: ".status.failed", description: "How many could not pull it." },
   { name: "AGE", type: "date", jsonPath: ".metadata.creationTimestamp" },
+  { name: "MESSAGE", type: "string", jsonPath: ".status.message", description: "How far it is, or why it ended." },
 ];
-const common: Omit<VersionDefinition, "name" | "storage" | "columns"> = {
+const common: Omit<VersionDefinition, "name" | "storage"> = {
   served: true,
+  columns,
   schema: fields({ spec, status }),
   subresources: { status: true },
 };
@@ -54,12 +56,7 @@ export const imagePullJobDefinition: KindDefinition<ImagePullJob> = {
   singular: "imagepulljob",
   shortNames: [],
   versions: [
-    {
-      name: "v1alpha1",
-      storage: false,
-      columns: [...columns, { name: "MESSAGE", type: "string", jsonPath: ".status.message", description: "Why it ended." }],
-      ...common,
-    },
-    { name: "v1beta1", storage: true, columns, ...common },
+    { name: "v1alpha1", storage: false, ...common },
+    { name: "v1beta1", storage: true, ...common },
   ],
 };

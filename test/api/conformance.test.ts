@@ -1,6 +1,7 @@
 /**
  * Our CRDs say what OpenKruise 1.9's say: same names, columns, fields, defaults and limits. The facts are in the *.tsv files here, with
- * two corrections: PodUnavailableBudget is converted by webhook, as its two versions differ; NodeImage has pullSecrets[].mode in both.
+ * three corrections: PodUnavailableBudget is converted by webhook, as its two versions differ; NodeImage has pullSecrets[].mode in both;
+ * ImagePullJob has its column MESSAGE in both.
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
