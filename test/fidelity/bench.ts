@@ -214,6 +214,12 @@ function withDeadline<T>(work: Promise<T>): Promise<T> {
   });
 }
 
+/** @param at below the namespace: "configmaps"; or with its group: "apps/v1 deployments" */
+export function pathOf(b: Bench, at: string): string {
+  const [first = "", plural] = at.split(" ");
+  return plural === undefined ? b.core(first) : b.in(first, plural);
+}
+
 /** One behaviour of the API. */
 export interface Case {
   readonly name: string;

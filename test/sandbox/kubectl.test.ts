@@ -2,7 +2,7 @@
  * Stock kubectl against the sandbox: what people type. Each is tried that is at hand: the one on PATH, and the rig's, where
  * it had to get one. `KUBECTL` names others, separated by ":"; without any, these are skipped.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,9 @@ import { silentLogger } from "../../src/env/log.ts";
 import { systemEnv } from "../../src/env/system.ts";
 import { type RunningSandbox, runSandbox } from "../../src/sandbox/run.ts";
 import { cacheDir, kubernetesVersion } from "../rig/binaries.ts";
+
+// Each is a dozen processes, one after the other.
+setDefaultTimeout(60_000);
 
 const ofRig = join(cacheDir(), "bin", `kubectl-${kubernetesVersion}`, "kubectl");
 const atHand = [Bun.which("kubectl") ?? "", existsSync(ofRig) ? ofRig : ""];
