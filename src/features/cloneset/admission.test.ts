@@ -418,6 +418,17 @@ describe("one version only", () => {
     expect(refusal("v1beta1", object, given())).toBeUndefined();
   });
 
+  test.each<[Loose, number]>([
+    [{ command: "not a list" }, 400],
+    [{ env: [{ name: "A", value: 5 }] }, 400],
+    [{ imagePullPolicy: "Sometimes" }, 422],
+  ])("a template that is not of the shape of one is not understood: %j", (more, code) => {
+    const object = given({
+      template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "main", image: "x", ...more }] } },
+    });
+    expect(validate(request("v1beta1", "CREATE", object), context)).toMatchObject({ allowed: false, code });
+  });
+
   test("any other version is not understood", () => {
     expect(mutate(request("v2", "CREATE", given()), context)).toMatchObject({ allowed: false, code: 400 });
     expect(validate(request("v2", "CREATE", given()), context)).toMatchObject({ allowed: false, code: 400 });

@@ -57,7 +57,9 @@ export function validate(request: AdmissionRequest, context: AdmissionContext): 
     request.operation === "UPDATE" && isFields(request.oldObject)
       ? validateUpdate(object, request.oldObject, rulesContext)
       : validateCreate(object, rulesContext);
-  return errors.length === 0 ? allow : deny(422, aggregateText(errors));
+  if (errors.length === 0) return allow;
+  // A text where a list has to be is no rule that is broken: nobody can tell what is meant.
+  return deny(errors.some(({ type }) => type === "TypeInvalid") ? 400 : 422, aggregateText(errors));
 }
 
 function versionOf({ resource, kind }: AdmissionRequest): CloneSetVersion | undefined {
