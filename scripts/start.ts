@@ -4,11 +4,11 @@
  */
 import { readFileSync } from "node:fs";
 import { cloneSets } from "../src/api/cloneset.ts";
+import { parseArgs } from "../src/cli/args.ts";
 import { type Connected, connect } from "../src/cli/connect.ts";
-import { commonFlags } from "../src/cli/flags.ts";
+import { askFlags } from "../src/cli/flags.ts";
 import { explainer } from "../src/features/cloneset/explain.ts";
 import { pods } from "../src/kube/kinds.ts";
-import { parseFlags } from "../src/process/flags.ts";
 import { Display } from "./lib/display.ts";
 import { describePods, type PodRow, progressBar } from "./lib/rollout-view.ts";
 
@@ -90,8 +90,8 @@ async function kubeconfigOf(output: typeof sandbox.stdout): Promise<string> {
 }
 
 async function reach(kubeconfig: string): Promise<Connected> {
-  const flags = parseFlags(commonFlags, [`--kubeconfig=${kubeconfig}`]);
-  if (!flags.ok) throw new Error(flags.message);
+  const flags = parseArgs(askFlags, [`--kubeconfig=${kubeconfig}`]);
+  if (typeof flags === "string") throw new Error(flags);
   const result = await connect(flags.values);
   if (!result.ok) throw new Error(result.message);
   const problem = await result.connected.load([cloneSets, ...explainer.reads]);

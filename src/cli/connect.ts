@@ -10,10 +10,11 @@ import type { Kind } from "../kube/kind.ts";
 import { createKube } from "../kube/kube.ts";
 import { failureText } from "../kube/outcome.ts";
 import { atLeast } from "../kube/version.ts";
-import type { FlagValues } from "../process/flags.ts";
 import { versionInfo } from "../process/version.ts";
-import type { commonFlags } from "./flags.ts";
+import type { CliValues } from "./args.ts";
+import type { askFlags } from "./flags.ts";
 import { unreadable } from "./rights.ts";
+import { sourcesOf } from "./session.ts";
 
 export interface Connected {
   readonly context: Context;
@@ -32,17 +33,14 @@ export interface Connected {
 
 export type ConnectResult = { readonly ok: true; readonly connected: Connected } | { readonly ok: false; readonly message: string };
 
-export async function connect(flags: FlagValues<typeof commonFlags>): Promise<ConnectResult> {
+export async function connect(flags: CliValues<typeof askFlags>): Promise<ConnectResult> {
   const gates = parseGates(flags["feature-gates"]);
   if (!gates.ok) return { ok: false, message: `--feature-gates: ${gates.problems.join("; ")}` };
   const ending = new AbortController();
   const env = systemEnv(silentLogger, ending.signal);
-  const found = await loadCredentials(env, {
-    ...(flags.kubeconfig === "" ? {} : { kubeconfig: flags.kubeconfig }),
-    ...(flags.context === "" ? {} : { context: flags.context }),
-  });
+  const found = await loadCredentials(env, sourcesOf(flags));
   if (!found.ok) return { ok: false, message: found.message };
-  const namespace = flags.namespace || flags.n || found.credentials.namespace;
+  const namespace = flags.namespace || found.credentials.namespace;
   const kube = createKube(env, found.credentials, { userAgent: `kubectl-kruise/${versionInfo.version}`, namespace });
   const [discovery, server] = await Promise.all([discover(kube.client), serverInfo(kube.client)]);
   if (!discovery.ok) return { ok: false, message: `cannot reach ${kube.transport.server}: ${failureText(discovery)}` };

@@ -2,9 +2,9 @@
 import type { Explainer, Explanation } from "../features/feature.ts";
 import { features } from "../features/index.ts";
 import type { Kind } from "../kube/kind.ts";
-import { flagHelp, parseFlags } from "../process/flags.ts";
+import { flagsHelp, parseArgs } from "./args.ts";
 import { type Connected, connect } from "./connect.ts";
-import { commonFlags } from "./flags.ts";
+import { askFlags } from "./flags.ts";
 
 const usage = `kruise explain KIND/NAME [-n NAMESPACE] [-o json]
 
@@ -14,14 +14,14 @@ Exit code: 0 at rest, 1 something is still to be done or held, 2 the question co
 
 export async function explainCommand(args: readonly string[]): Promise<number> {
   if (args.some((arg) => arg === "--help" || arg === "-h")) {
-    process.stdout.write(`${usage}\n${flagHelp(commonFlags)}\n`);
+    process.stdout.write(`${usage}\n${flagsHelp(askFlags)}\n`);
     return 0;
   }
-  const parsed = parseFlags(commonFlags, args);
-  if (!parsed.ok) return wrong(parsed.message);
-  const target = targetOf(parsed.rest);
+  const parsed = parseArgs(askFlags, args);
+  if (typeof parsed === "string") return wrong(parsed);
+  const target = targetOf(parsed.words);
   if (typeof target === "string") return wrong(target);
-  const output = parsed.values.output || parsed.values.o;
+  const { output } = parsed.values;
   if (output !== "" && output !== "json") return wrong(`--output=${output}: expected json`);
 
   const explainers = explainersOf(target.kind);

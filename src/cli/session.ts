@@ -43,7 +43,8 @@ export async function openSession(flags: GlobalValues): Promise<Session> {
   return { env, client, discovery, namespace, server: kube.transport.server, warnings: () => heard.warnings, close: () => ending.abort() };
 }
 
-function sourcesOf(flags: GlobalValues): CredentialSources {
+/** Where the command line says that credentials are. */
+export function sourcesOf(flags: GlobalValues): CredentialSources {
   const asGroups = flags["as-group"];
   const texts = {
     kubeconfig: flags.kubeconfig,

@@ -7,9 +7,10 @@ import { type Key, type Kind, keyOf, keyText, resourceName } from "../kube/kind.
 import { createKube } from "../kube/kube.ts";
 import { failureText, type Written } from "../kube/outcome.ts";
 import type { KubeObject } from "../kube/types.ts";
-import { flagHelp, parseFlags } from "../process/flags.ts";
 import { versionInfo } from "../process/version.ts";
-import { commonFlags } from "./flags.ts";
+import { flagsHelp, parseArgs } from "./args.ts";
+import { askFlags } from "./flags.ts";
+import { sourcesOf } from "./session.ts";
 
 const usage = `kruise uninstall-check [-o json]
 
@@ -33,18 +34,17 @@ export interface Left {
 
 export async function uninstallCheckCommand(args: readonly string[]): Promise<number> {
   if (args.some((arg) => arg === "--help" || arg === "-h")) {
-    process.stdout.write(`${usage}\n${flagHelp(commonFlags)}\n`);
+    process.stdout.write(`${usage}\n${flagsHelp(askFlags)}\n`);
     return 0;
   }
-  const parsed = parseFlags(commonFlags, args);
-  if (!parsed.ok) return wrong(parsed.message);
-  if (parsed.rest.length > 0) return wrong(`unexpected argument "${parsed.rest[0]}"`);
-  const output = parsed.values.output || parsed.values.o;
+  const parsed = parseArgs(askFlags, args);
+  if (typeof parsed === "string") return wrong(parsed);
+  if (parsed.words.length > 0) return wrong(`unexpected argument "${parsed.words[0]}"`);
+  const { output } = parsed.values;
   if (output !== "" && output !== "json") return wrong(`--output=${output}: expected json`);
   const ending = new AbortController();
   const env = systemEnv(silentLogger, ending.signal);
-  const { kubeconfig, context } = parsed.values;
-  const found = await loadCredentials(env, { ...(kubeconfig && { kubeconfig }), ...(context && { context }) });
+  const found = await loadCredentials(env, sourcesOf(parsed.values));
   if (!found.ok) return wrong(found.message);
   const { client } = createKube(env, found.credentials, { userAgent: `kubectl-kruise/${versionInfo.version}` });
   try {

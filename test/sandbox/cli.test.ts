@@ -483,6 +483,7 @@ describe("looking", () => {
     expect(out).toMatch(/\nclonesets\.apps\.kruise\.io:\nNAME +DESIRED +UPDATED/);
     expect(out).toMatch(/\nweb +2 +2/);
     expect(out).not.toMatch(/cli-1\b.*web/);
+    expect((await kruise(`-n ${ns} explain clone/web --v=1`)).out).toStartWith("web: 2 of 2 pods on revision web-");
     expect((await kruise(`get clone web -o wide -n ${ns}`)).out).toBe(`kubectl get clone web -o wide -n ${ns}\n`);
   });
 
