@@ -63,6 +63,10 @@ export class MemoryMetrics implements Metrics {
     return this.#values.get(series(metric.name, labels)) ?? 0;
   }
 
+  has(metric: Pick<Metric, "name">, labels: Labels = {}): boolean {
+    return this.#values.has(series(metric.name, labels));
+  }
+
   observed(metric: Pick<Metric, "name">, labels: Labels = {}): readonly number[] {
     return this.#observations.get(series(metric.name, labels)) ?? [];
   }

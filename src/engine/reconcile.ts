@@ -295,7 +295,10 @@ function settle(round: Round, { plan, startedAtMs, costMs }: Look, outcomes: rea
   return Number.isFinite(afterMs) ? { ...worked, afterMs } : worked;
 }
 
-function resultLabel({ next, afterMs }: Worked): string {
+/** The label `result` of what is counted of reconciles. */
+export const reconcileResults = ["success", "error", "requeue", "requeue_after"] as const;
+
+function resultLabel({ next, afterMs }: Worked): (typeof reconcileResults)[number] {
   if (next === "backOff") return "error";
   if (next === "soon") return "requeue";
   return afterMs === undefined ? "success" : "requeue_after";

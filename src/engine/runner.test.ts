@@ -17,6 +17,13 @@ const addHerd = (world: World, replicas: number, name = "web") =>
   world.add<Herd>(herds, { metadata: { namespace: "shop", name }, spec: { replicas, revision: "1" } });
 const quota: Failure = { ok: false, why: "denied", code: 403, reason: "Forbidden", message: "exceeded quota: pods" };
 
+test("what is counted of a controller is there before it has anything to do", async () => {
+  const { metrics } = await startHouse([herdController()]);
+  for (const result of ["success", "error", "requeue", "requeue_after"])
+    expect(metrics.has(names.reconcileTotal, { ...labels, result })).toBe(true);
+  expect(metrics.has(names.reconcileErrorsTotal, labels)).toBe(true);
+});
+
 describe("a controller at work", () => {
   test("brings the world to what is asked for, and comes to rest", async () => {
     const { world, rest, env, metrics } = await startHouse([herdController()], { latencyMs: 3, watchLagMs: 20 });

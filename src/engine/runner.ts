@@ -18,7 +18,7 @@ import { metrics as names } from "./metrics-names.ts";
 import type { CachePort, EventPort, HistoryPort, ServedPort } from "./ports.ts";
 import { WorkQueue } from "./queue.ts";
 import { type HeldReason, Reasons } from "./reasons.ts";
-import { Reconciler } from "./reconcile.ts";
+import { Reconciler, reconcileResults } from "./reconcile.ts";
 import { RolloutMeter } from "./rollouts.ts";
 import { Router } from "./routing.ts";
 import { Slots } from "./slots.ts";
@@ -182,6 +182,7 @@ export class Runner {
     const { queue, reconciler, status } = this.#assemble(controller);
     this.#running.set(controller.name, { controller, queue, status, context: reconciler.context });
     this.#metrics.set(names.maxConcurrentReconciles, { controller: controller.name }, this.#workers(controller));
+    this.#showZeros(controller);
     for (const gauge of controller.gauges ?? []) this.#gauge(controller, gauge);
     const { of, rollout } = controller;
     if (rollout !== undefined) this.#gauges.push(this.#rollouts.follow(of, cache, this.#ports.read.list(of), rollout));
@@ -189,6 +190,16 @@ export class Runner {
     this.#router.connect(controller, reconciler.context, queue, (object) => status.isForeign(object));
     this.#enqueueAll(controller, queue, reconciler.context);
     this.#env.log.info({ controller: controller.name, workers: this.#workers(controller) }, "Starting workers");
+  }
+
+  /** A series that begins with its first event hides that event from every rate. */
+  #showZeros({ name }: Controller): void {
+    for (const result of reconcileResults) this.#metrics.add(names.reconcileTotal, { controller: name, result }, 0);
+    this.#metrics.add(names.reconcileErrorsTotal, { controller: name }, 0);
+    this.#metrics.set(names.activeWorkers, { controller: name }, 0);
+    this.#metrics.set(names.queueDepth, { name }, 0);
+    this.#metrics.add(names.queueAddsTotal, { name }, 0);
+    this.#metrics.add(names.queueRetriesTotal, { name }, 0);
   }
 
   /** Counted when somebody asks. */

@@ -24,7 +24,7 @@ test("what admission counts, under the names of the list", async () => {
   metrics.bypassed("podunavailablebudget", false);
   expect(await lines(metrics, names.webhookInFlight.name)).toEqual([`${names.webhookInFlight.name}{webhook="/mutate-pod"} 0`]);
   expect(await lines(metrics, names.webhookRequestsTotal.name)).toEqual([
-    `${names.webhookRequestsTotal.name}{webhook="/mutate-pod",code="200"} 1`,
+    `${names.webhookRequestsTotal.name}{code="200",webhook="/mutate-pod"} 1`,
   ]);
   expect(await lines(metrics, `${names.webhookLatencySeconds.name}_count`)).toEqual([
     `${names.webhookLatencySeconds.name}_count{webhook="/mutate-pod"} 1`,

@@ -30,13 +30,20 @@ never_total 0
 
 # HELP seconds How long.
 # TYPE seconds histogram
-seconds_bucket{le="0.1",path="/"} 2
-seconds_bucket{le="1",path="/"} 3
-seconds_bucket{le="+Inf",path="/"} 4
+seconds_bucket{path="/",le="0.1"} 2
+seconds_bucket{path="/",le="1"} 3
+seconds_bucket{path="/",le="+Inf"} 4
 seconds_sum{path="/"} 7.65
 seconds_count{path="/"} 4
 
 `);
+});
+
+test("labels stand in the order of their names, as Go programs print them", () => {
+  const registry = new Registry();
+  const requests = registry.counter({ name: "requests_total", help: "", labels: ["webhook", "code"] });
+  requests.of({ webhook: "/mutate-pod", code: "200" }).add();
+  expect(registry.text()).toContain('requests_total{code="200",webhook="/mutate-pod"} 1');
 });
 
 test("what costs something to know is asked for when somebody reads", () => {

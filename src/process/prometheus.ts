@@ -8,7 +8,7 @@ export type Labels = Readonly<Record<string, string>>;
 export interface Described {
   readonly name: string;
   readonly help: string;
-  /** Names of the labels, in the order in which they are shown. */
+  /** Names of the labels; shown in the order of the alphabet, as people search for them. */
   readonly labels?: readonly string[];
 }
 
@@ -54,7 +54,7 @@ export class Family<T> {
   #lost: T | undefined;
 
   constructor(names: readonly string[], room: Room, make: () => T) {
-    this.#names = names;
+    this.#names = [...names].sort();
     this.#make = make;
     this.#room = room;
     // Without labels there is one number, and it is there from the beginning.
@@ -119,12 +119,12 @@ export class Registry {
       type: "histogram",
       *lines() {
         for (const { labels, sample } of family.each()) {
-          const more = labels === "" ? "" : `,${labels}`;
+          const more = labels === "" ? "" : `${labels},`;
           const braced = labels === "" ? "" : `{${labels}}`;
           let count = 0;
           for (let index = 0; index <= buckets.length; index += 1) {
             count += sample.counts[index] as number;
-            yield `${name}_bucket{le="${numberText(buckets[index] ?? Number.POSITIVE_INFINITY)}"${more}} ${count}`;
+            yield `${name}_bucket{${more}le="${numberText(buckets[index] ?? Number.POSITIVE_INFINITY)}"} ${count}`;
           }
           yield `${name}_sum${braced} ${numberText(sample.sum)}`;
           yield `${name}_count${braced} ${count}`;
