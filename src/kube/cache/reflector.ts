@@ -14,8 +14,8 @@ import { collectionPath, withQuery } from "../path.ts";
 import type { ByteStream, Transport } from "../transport.ts";
 import type { KubeObject } from "../types.ts";
 import { CaughtUp } from "./caught-up.ts";
-import { echoed } from "./echo.ts";
 import type { Keep } from "./keep.ts";
+import { knownEvent } from "./known-event.ts";
 import { LineSplitter, ListScanner } from "./lines.ts";
 import { type KindState, type ReflectorCounters, reflectorLimits } from "./reflection.ts";
 import type { Slices } from "./slices.ts";
@@ -237,10 +237,11 @@ export class Reflector {
 
   private event(line: string, relist: Relist | undefined): Failure | undefined | Promise<Failure | undefined> {
     if (relist === undefined || relist.done) {
-      const version = echoed(line, this.store);
-      if (version !== undefined) {
+      const known = knownEvent(line, this.store);
+      if (known !== undefined) {
         this.counters.events += 1;
-        if (version > this.store.seenVersion) this.store.seenVersion = version;
+        if (known.version > this.store.seenVersion) this.store.seenVersion = known.version;
+        if (known.gone !== undefined) this.store.deleted(known.gone);
         return undefined;
       }
     }

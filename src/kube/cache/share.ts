@@ -9,46 +9,43 @@
  * @param next,previous JSON values
  */
 export function share<T>(next: T, previous: unknown): T {
-  // Comparing is cheap where it fails early, and where it does not, most often nothing needs to be written.
-  if (equal(next, previous)) return previous as T;
-  if (typeof next !== "object" || typeof previous !== "object" || next === null || previous === null) return next;
-  if (Array.isArray(next) !== Array.isArray(previous)) return next;
-  if (Array.isArray(next)) shareItems(next, previous as readonly unknown[]);
-  else shareFields(next as JsonObject, previous as JsonObject);
-  return next;
+  return merged(next, previous) as T;
 }
 
 type JsonObject = Record<string, unknown>;
 
-function shareItems(next: unknown[], previous: readonly unknown[]): void {
+/** From the leaves up, so that each value is looked at once. */
+function merged(next: unknown, previous: unknown): unknown {
+  if (next === previous) return previous;
+  if (typeof next !== "object" || typeof previous !== "object" || next === null || previous === null) return next;
+  if (!Array.isArray(next)) return Array.isArray(previous) ? next : mergedFields(next as JsonObject, previous as JsonObject);
+  return Array.isArray(previous) ? mergedItems(next, previous) : next;
+}
+
+function mergedItems(next: unknown[], previous: readonly unknown[]): readonly unknown[] {
+  let same = next.length === previous.length;
   const common = Math.min(next.length, previous.length);
-  for (let index = 0; index < common; index += 1) next[index] = share(next[index], previous[index]);
+  for (let index = 0; index < common; index += 1) {
+    const before = previous[index];
+    const after = merged(next[index], before);
+    if (after !== before) same = false;
+    else next[index] = before;
+  }
+  return same ? previous : next;
 }
 
-function shareFields(next: JsonObject, previous: JsonObject): void {
-  for (const key in next) {
-    const value = next[key];
-    const other = previous[key];
-    if (typeof value === "object") next[key] = share(value, other);
-    // Equal text is still two strings in memory until one of them is let go.
-    else if (typeof value === "string" && value === other) next[key] = other;
-  }
-}
-
-function equal(one: unknown, other: unknown): boolean {
-  if (one === other) return true;
-  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
-  if (Array.isArray(one)) {
-    if (!Array.isArray(other) || one.length !== other.length) return false;
-    for (let index = 0; index < one.length; index += 1) if (!equal(one[index], other[index])) return false;
-    return true;
-  }
-  if (Array.isArray(other)) return false;
+function mergedFields(next: JsonObject, previous: JsonObject): JsonObject {
+  let same = true;
   let count = 0;
-  for (const key in one) {
+  for (const key in next) {
     count += 1;
-    if (!equal((one as JsonObject)[key], (other as JsonObject)[key])) return false;
+    const value = next[key];
+    const before = previous[key];
+    if (typeof value === "object" ? merged(value, before) !== before : value !== before) same = false;
+    // Equal text is two strings in memory until one of them is let go.
+    else if (typeof value === "object" || typeof value === "string") next[key] = before;
   }
-  for (const _ in other) count -= 1;
-  return count === 0;
+  if (!same) return next;
+  for (const _ in previous) count -= 1;
+  return count === 0 ? previous : next;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { KubeObject } from "../types.ts";
-import { echoed } from "./echo.ts";
+import { knownEvent } from "./known-event.ts";
 import { Store } from "./store.ts";
 
 const known: KubeObject = {
@@ -25,12 +25,17 @@ describe("an event is an echo", () => {
     ["not: a successor of the same name", line({ ...metadata, uid: "u-2" }), undefined],
     ["not: unknown", line({ ...metadata, name: "web-2" }), undefined],
     ["not: another namespace", line({ ...metadata, namespace: "other" }), undefined],
-    ["not: gone", line(metadata, "DELETED"), undefined],
+    ["not: a successor is gone", line({ ...metadata, uid: "u-2" }, "DELETED"), undefined],
+    ["not: another one is gone", line({ ...metadata, name: "web-2" }, "DELETED"), undefined],
     ["not: a bookmark", line({ resourceVersion: "100", creationTimestamp: null }, "BOOKMARK"), undefined],
     ["not: an error", JSON.stringify({ type: "ERROR", object: { kind: "Status", apiVersion: "v1", metadata: {}, code: 410 } }), undefined],
     ["not: fields in another order", line({ uid: "u-1", name: "web-1", namespace: "shop", resourceVersion: "1" }), undefined],
     ["not: cut off", line(metadata).slice(0, 90), undefined],
   ])("%s", (_, text, version) => {
-    expect(echoed(text, store)).toBe(version as number);
+    expect(knownEvent(text, store)).toEqual(version === undefined ? undefined : { version });
   });
+});
+
+test("an event says that an object is gone, at a version of its own", () => {
+  expect(knownEvent(line({ ...metadata, resourceVersion: "120" }, "DELETED"), store)).toEqual({ version: 120, gone: known });
 });
