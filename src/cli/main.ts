@@ -34,6 +34,7 @@ const commands: Readonly<Record<string, Command>> = {
   exec: later("run a command in a container, or in the sidecar that works", async () => (await import("./exec.ts")).exec),
   get: later("all objects of Kruise, or of one type", async () => (await import("./get.ts")).get),
   expose: later("make a service for a workload's pods", async () => (await import("./expose.ts")).expose),
+  lint: later("whether the server would take the objects of files, without a server", async () => (await import("./lint.ts")).lint),
   protect: later("keep objects from being deleted", async () => (await import("./protect.ts")).protect),
   unprotect: later("let objects be deleted again", async () => (await import("./protect.ts")).unprotect),
   "uninstall-check": {

@@ -467,6 +467,26 @@ describe("create", () => {
   });
 });
 
+test("40: lint refuses what the webhooks refuse, in their words, and needs no cluster", async () => {
+  const template = { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "a", image: "b" }] } };
+  const set = (name: string, app: string, version = "v1beta1") => ({
+    apiVersion: `apps.kruise.io/${version}`,
+    kind: "CloneSet",
+    metadata: { name, namespace: "shop" },
+    spec: { selector: { matchLabels: { app } }, template },
+  });
+  const pull = { image: "a:b", parallelism: "50%", completionPolicy: { type: "Always" } };
+  const job = { apiVersion: "apps.kruise.io/v1beta1", kind: "ImagePullJob", metadata: { name: "pull" }, spec: pull };
+  const path = join(dir, "lint.json");
+  writeFileSync(path, JSON.stringify({ kind: "List", items: [set("good", "web"), set("bad", "other", "v1alpha1"), job] }));
+  const { code, out, err } = await kruise(`lint -f ${path} --kubeconfig=/nowhere`);
+  expect([code, out]).toEqual([1, "cloneset/good ok\n"]);
+  expect(err).toMatch(/^cloneset\/bad: .*spec\.template\.metadata\.labels/);
+  expect(err).toMatch(/\nimagepulljob\/pull: .*spec\.parallelism/);
+  writeFileSync(path, JSON.stringify(set("good", "web")));
+  expect((await kruise(`lint -f ${path}`)).code).toBe(0);
+});
+
 test("protect and unprotect", async () => {
   const { ns, path, get } = await shop();
   expect((await kruise(`protect clone/web -n ${ns}`)).out).toBe("cloneset.apps.kruise.io/web protected\n");
