@@ -42,6 +42,18 @@ export function cloneSet(name: string, replicas: number, type = "InPlaceIfPossib
   };
 }
 
+/** In the stored version, with nothing but what it must have. */
+export function plainCloneSet(name: string, replicas: number): object {
+  const labels = { app: name };
+  const template = { metadata: { labels }, spec: { containers: [{ name: "main", image: imageOf(1) }] } };
+  return {
+    apiVersion: "apps.kruise.io/v1beta1",
+    kind: "CloneSet",
+    metadata: { name },
+    spec: { replicas, selector: { matchLabels: labels }, template },
+  };
+}
+
 const imageOf = (version: number) => `registry.test/app:v${version}`;
 
 export const imagePatch = (version: number) => [{ op: "replace", path: "/spec/template/spec/containers/0/image", value: imageOf(version) }];

@@ -17,10 +17,12 @@ const requestTimeoutMs = 10_000;
 /** One kept connection, one request at a time. */
 class Line {
   private received = "";
+  /** What the socket has not taken yet. */
+  private unsent: Uint8Array = new Uint8Array(0);
   private answered: (() => void) | undefined;
   private failed: ((error: Error) => void) | undefined;
 
-  private constructor(private readonly socket: { write(text: string): number; end(): unknown }) {}
+  private constructor(private readonly socket: { write(bytes: Uint8Array): number; end(): unknown }) {}
 
   static open({ hostname, port, caPem }: Endpoint): Promise<Line> {
     const { promise, resolve, reject } = Promise.withResolvers<Line>();
@@ -42,6 +44,9 @@ class Line {
         },
         data(_, bytes) {
           line?.take(bytes);
+        },
+        drain() {
+          line?.flush();
         },
         close: () => fail(new Error("the server closed the connection")),
         error: (_, error) => fail(error),
@@ -65,8 +70,15 @@ class Line {
         clearTimeout(timer);
         reject(error);
       };
-      if (this.socket.write(wire) < wire.length) reject(new Error("the socket took only part of the request"));
+      this.unsent = Buffer.from(wire);
+      this.flush();
     });
+  }
+
+  /** The rest follows when there is room again. */
+  private flush(): void {
+    if (this.unsent.length === 0) return;
+    this.unsent = this.unsent.subarray(Math.max(0, this.socket.write(this.unsent)));
   }
 
   close(): void {
