@@ -25,6 +25,7 @@ test("what admission counts, under the names of the list", async () => {
   expect(await lines(metrics, names.webhookInFlight.name)).toEqual([`${names.webhookInFlight.name}{webhook="/mutate-pod"} 0`]);
   expect(await lines(metrics, names.webhookRequestsTotal.name)).toEqual([
     `${names.webhookRequestsTotal.name}{code="200",webhook="/mutate-pod"} 1`,
+    `${names.webhookRequestsTotal.name}{code="500",webhook="/mutate-pod"} 0`,
   ]);
   expect(await lines(metrics, `${names.webhookLatencySeconds.name}_count`)).toEqual([
     `${names.webhookLatencySeconds.name}_count{webhook="/mutate-pod"} 1`,

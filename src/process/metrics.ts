@@ -16,6 +16,9 @@ const refusals: Record<RefusalMetric, Metric> = {
   workload_deletion_protection: names.workloadDeletionProtection,
 };
 
+/** Shown from the beginning: a rate of errors needs the errors that there were none of. */
+const likelyStatuses = [200, 500] as const;
+
 /** Whatever the engine counts. */
 export class EngineMetrics implements Metrics {
   protected readonly registry: Registry;
@@ -109,6 +112,7 @@ export class ProcessMetrics extends EngineMetrics implements AdmissionMetrics {
     const latency = this.#latency.of(labels);
     // A status seldom differs from the last one of its path: keep the number at hand.
     const requests = new Map<number, Sample>();
+    for (const status of likelyStatuses) requests.set(status, this.#requests.of({ ...labels, code: String(status) }));
     return {
       started: () => inFlight.add(),
       finished: (status: number, seconds: number) => {
