@@ -121,6 +121,10 @@ export const rows: readonly Row[] = [
   { scenario: "growth-1000", title: "CPU a pod at 1,000 pods in one CloneSet", go: "–", target: "1" },
   { scenario: "growth-5000", title: "at 5,000", go: "not linear", target: "≤ 1.3 × that at 1,000" },
   { scenario: "growth-10000", title: "at 10,000", go: "not linear", target: "≤ 1.3 × that at 1,000" },
+  { scenario: "sizing-1000", title: "start among 1,000 pods of others, and at rest", go: "–", target: "–" },
+  { scenario: "sizing-5000", title: "among 5,000", go: "–", target: "–" },
+  { scenario: "sizing-10000", title: "among 10,000", go: "–", target: "–" },
+  { scenario: "sizing-20000", title: "among 20,000", go: "–", target: "–" },
   {
     scenario: "agent-idle",
     title: "node agent at rest, 60 pods on its node",

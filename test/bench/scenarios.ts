@@ -21,6 +21,7 @@ import {
 import { agentScenarios } from "./daemon.ts";
 import { cpuSeconds, load, memoryMiB } from "./processes.ts";
 import { sidecarSetScenarios } from "./sidecarset.ts";
+import { sizingScenarios } from "./sizing.ts";
 
 export interface Sizes {
   /** Pods of the one large CloneSet. */
@@ -35,6 +36,8 @@ export interface Sizes {
   /** Pods of one CloneSet, one after the other. */
   readonly growth: readonly number[];
   readonly admissionSeconds: number;
+  /** Pods of others in the cluster, one after the other. */
+  readonly crowd: readonly number[];
   /** Pods on the real node of a node agent at rest. */
   readonly agentPods: number;
   /** Images pulled each way. */
@@ -53,6 +56,7 @@ export const fullSizes: Sizes = {
   churnPods: 100,
   growth: [1_000, 5_000, 10_000],
   admissionSeconds: 20,
+  crowd: [1_000, 5_000, 10_000, 20_000],
   agentPods: 60,
   agentPulls: 10,
   agentKills: 12,
@@ -102,6 +106,7 @@ export const suites: readonly Suite[] = [
   { name: "sidecarsets", scenarios: sidecarSetScenarios },
   { name: "churn", scenarios: [{ name: "churn", run: churn }] },
   { name: "growth", scenarios: [{ name: "growth", run: growth }] },
+  { name: "sizing", scenarios: sizingScenarios },
   {
     name: "agent",
     needs: { nodes: 1, realNodes: 1, managerFlags: ["--feature-gates=ImagePullJobGate=true", "--nodeimage-creation-delay=1s"] },
