@@ -1,12 +1,13 @@
 /** CloneSet: what its status and Events tell. Numbers are those of the CloneSet acceptance list. */
 import { beforeAll, expect, test } from "bun:test";
 import { imageOf, openShop, type Shop } from "../lib/shop.ts";
-import { podAnnotations, type Rig } from "../rig/index.ts";
+import { type Manager, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
+let manager: Manager;
 beforeAll(async () => {
-  ({ rig } = await cluster());
+  ({ rig, manager } = await cluster());
 }, startTimeoutMs);
 
 const rolling = { podUpdatePolicy: "InPlaceIfPossible", maxUnavailable: 1 };
@@ -85,4 +86,31 @@ test.concurrent("figures never tell of a generation that was not seen, nor more 
     expect(status.updatedAvailableReplicas!).toBeLessThanOrEqual(status.updatedReadyReplicas);
     expect(Math.max(status.readyReplicas, status.updatedReplicas)).toBeLessThanOrEqual(status.replicas);
   }
+});
+
+test("how rollouts and updates in place ended, and how long they took, is counted", async () => {
+  const shop = await openShop(rig, { replicas: 2, rolling: { ...rolling, maxUnavailable: 2 } });
+  await shop.settled();
+  const read = async () => {
+    const text = await (await fetch(manager.metricsUrl)).text();
+    const value = (series: string) =>
+      Number(
+        text
+          .split("\n")
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(" ")[1] ?? 0,
+      );
+    return {
+      completed: value('kruiser_rollout_outcome_total{result="completed"}'),
+      timed: value('kruiser_rollout_duration_seconds_count{result="completed",phase="progressing"}'),
+      inPlace: value("kruiser_inplace_update_seconds_count"),
+    };
+  };
+  const before = await read();
+  await shop.setImage("app:v2");
+  await shop.settled();
+  await waitFor("all of it to be counted", async () => {
+    const now = await read();
+    return now.completed > before.completed && now.timed > before.timed && now.inPlace >= before.inPlace + 2;
+  });
 });
