@@ -1,6 +1,5 @@
 /** What the server says beside its answers, and, for who asks with -v, what was asked of it. */
 import { type Fetch, httpFetch } from "../env/network.ts";
-import { note } from "./output.ts";
 
 /** Requests and statuses are shown from here on; bodies and headers never: they hold secrets. */
 const requestsLevel = 6;
@@ -13,7 +12,7 @@ export class Heard {
   constructor(verbosity: number, fetch: Fetch = httpFetch) {
     this.fetch = async (url, request) => {
       const answer = await fetch(url, request);
-      if (verbosity >= requestsLevel) note(`${request.method} ${url} ${answer.status}\n`);
+      if (verbosity >= requestsLevel) process.stderr.write(`${request.method} ${url} ${answer.status}\n`);
       for (const text of warningsIn(answer.headers.get("warning"))) this.#warn(text);
       return answer;
     };
@@ -27,7 +26,7 @@ export class Heard {
   #warn(text: string): void {
     if (this.#warnings.has(text)) return;
     this.#warnings.add(text);
-    note(`Warning: ${text}\n`);
+    process.stderr.write(`Warning: ${text}\n`);
   }
 }
 
