@@ -64,6 +64,9 @@ export interface Behaviour {
 /** Owners whose pods work and end, unless told otherwise. */
 const workingKinds: ReadonlySet<string> = new Set(["Job", "BroadcastJob"]);
 
+/** Pods that Helm runs as hooks work and end as well. */
+const helmHook = "helm.sh/hook";
+
 export function behaviourOf(pod: Pod, container: Container, isInit: boolean, times: Timing, faults?: ImageFaults): Behaviour {
   const fault = faultOf(container.image ?? "", faults);
   const asked = (name: string): string | undefined => pod.metadata.annotations?.[prefix + name];
@@ -124,7 +127,8 @@ function exitOf(pod: Pod, isInit: boolean, code: string | undefined, afterMs: nu
   if (isInit) return { code: 0, afterMs: 50 };
   if (pod.spec.restartPolicy === "Always" || pod.spec.restartPolicy === undefined || code === "never") return undefined;
   const works =
-    pod.metadata.ownerReferences?.some((reference) => reference.controller === true && workingKinds.has(reference.kind)) ?? false;
+    pod.metadata.annotations?.[helmHook] !== undefined ||
+    (pod.metadata.ownerReferences?.some((reference) => reference.controller === true && workingKinds.has(reference.kind)) ?? false);
   if (code === undefined && !works) return undefined;
   return { code: Number(code ?? 0), afterMs };
 }
