@@ -3,8 +3,9 @@ import { cloneSets } from "../../api/cloneset.ts";
 import { gatesWith } from "../../api/gates.ts";
 import { annotation } from "../../api/names.ts";
 import { type PodUnavailableBudget, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
-import { contextOf, World as Server, testSettings } from "../../engine/testing/harness.ts";
+import { contextOf, World as Server, startHouse, testSettings } from "../../engine/testing/harness.ts";
 import { FakeEnv } from "../../env/fake.ts";
+import { cloneSetController } from "./index.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
 import { cloneSetWith, settingsWith, World } from "./testing/world.ts";
@@ -66,5 +67,20 @@ describe("32: an update asks the budget before it takes a pod out of service", (
     expect((await look(false))?.budgetOf).toBeUndefined();
     const pod = { metadata: { annotations: { [annotation.relatedPub]: "guard" } } } as never;
     expect((await look(true))?.budgetOf?.(pod)?.metadata.name).toBe("guard");
+  });
+
+  // Else a manager that has just started takes pods without asking, until the cache has the budgets.
+  test("nothing is planned before budgets are in the cache", async () => {
+    const env = new FakeEnv();
+    const server = new Server(env);
+    let fill = () => {};
+    const filled = new Promise<void>((resolve) => {
+      fill = resolve;
+    });
+    const synced = server.synced.bind(server);
+    server.synced = (kind) => (kind === (podUnavailableBudgets as unknown) ? filled : synced(kind));
+    env.after(60_000, () => fill());
+    await startHouse([cloneSetController], { env, world: server });
+    expect(env.monotonicMs()).toBeGreaterThanOrEqual(60_000);
   });
 });

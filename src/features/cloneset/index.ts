@@ -6,6 +6,7 @@
  * has come. webhooks.ts fills in (defaults.ts) and refuses (validate.ts); explain.ts puts a plan into words. predownload.ts pulls images ahead of an update.
  */
 import { type CloneSet, cloneSetDefinition, cloneSets } from "../../api/cloneset.ts";
+import { podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { controller, type Seen } from "../../engine/controller.ts";
 import { controllerRevisions, nodes, pods } from "../../kube/kinds.ts";
 import type { Feature } from "../feature.ts";
@@ -34,8 +35,8 @@ export const cloneSet: Feature = {
   kinds: [cloneSetDefinition],
   controllers: [cloneSetController, cloneSetPreDownloader],
   webhooks,
-  // Names in podsToDelete are looked up by the validating webhook.
-  reads: [pods],
+  // Names in podsToDelete are looked up by the validating webhook; budgets by the controller, where they are served.
+  reads: [pods, podUnavailableBudgets],
   permissions: [
     { group: "apps.kruise.io", resources: ["clonesets"], verbs: ["get", "list", "watch", "patch"] },
     { group: "apps.kruise.io", resources: ["clonesets/status"], verbs: ["patch"] },

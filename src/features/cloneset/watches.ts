@@ -1,6 +1,7 @@
 /** Which CloneSets a changed pod or claim concerns. */
 import { type CloneSet, cloneSets } from "../../api/cloneset.ts";
 import { label } from "../../api/names.ts";
+import { type PodUnavailableBudget, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
 import { type Context, type Seen, type Watch, watch } from "../../engine/controller.ts";
 import { deepEqual } from "../../kube/json.ts";
 import { isOfKind, type Key, keyOf } from "../../kube/kind.ts";
@@ -10,7 +11,12 @@ import type { KubeObject, PersistentVolumeClaim, Pod } from "../../kube/types.ts
 import { controllerOf } from "./owner.ts";
 import { matcherFor } from "./world.ts";
 
-export const watches: readonly Watch[] = [watch<Pod>(pods, podWakes), watch<PersistentVolumeClaim>(persistentVolumeClaims, claimWakes)];
+export const watches: readonly Watch[] = [
+  watch<Pod>(pods, podWakes),
+  watch<PersistentVolumeClaim>(persistentVolumeClaims, claimWakes),
+  // Budgets wake nobody, since who is held by one asks again by himself; but none may be missing when pods are taken out of service.
+  { ...watch<PodUnavailableBudget>(podUnavailableBudgets, () => []), optional: true },
+];
 
 export function podWakes({ before, after }: Seen<Pod>, context: Context): Iterable<Key> {
   const owners = new Map<string, Key>();

@@ -178,8 +178,10 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
     {
       name: "claims of pods stay",
       wrote(write, { manager }) {
-        if (manager === undefined || write.resource.kind.plural !== "persistentvolumeclaims" || write.before === undefined)
-          return undefined;
+        if (write.resource.kind.plural !== "persistentvolumeclaims") return undefined;
+        if (write.before === undefined && write.after !== undefined)
+          deeds.created.set(write.after.metadata.uid, { by: manager, atMs: now() });
+        if (manager === undefined || write.before === undefined) return undefined;
         const claim = write.before as unknown as PersistentVolumeClaim;
         const goes = write.after === undefined || write.after.metadata.deletionTimestamp !== undefined;
         if (!goes || claim.metadata.deletionTimestamp !== undefined) return undefined;
@@ -200,7 +202,7 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
       wrote(write, { manager, part }: Author) {
         if (manager === undefined || part !== controllerName || write.before === undefined) return undefined;
         const { plural } = write.resource.kind;
-        if (plural === "clonesets" || plural === "controllerrevisions" || plural === "imagepulljobs") return undefined;
+        if (plural !== "pods" && plural !== "persistentvolumeclaims") return undefined;
         const uid = controllerUid(write.before) ?? write.before.metadata.ownerReferences?.[0]?.uid;
         const kind = write.before.metadata.ownerReferences?.[0]?.kind;
         if (uid !== undefined && (kind === "CloneSet" || plural === "persistentvolumeclaims")) return undefined;

@@ -1,6 +1,7 @@
 /** The one list of simulated worlds. */
 import type { SceneKind } from "../scene.ts";
 import { cloneSetKind } from "./cloneset.ts";
+import { podUnavailableBudgetKind } from "./podunavailablebudget.ts";
 import { sidecarSetKind } from "./sidecarset.ts";
 
-export const sceneKinds: readonly SceneKind[] = [cloneSetKind, sidecarSetKind];
+export const sceneKinds: readonly SceneKind[] = [cloneSetKind, sidecarSetKind, podUnavailableBudgetKind];
