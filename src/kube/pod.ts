@@ -83,11 +83,11 @@ function maxRestarts(statuses: readonly ContainerStatus[] | undefined, counts: (
 
 /** The highest restart count of the app containers, and of the init containers that keep running. */
 export function restartCounts(pod: Pod): { readonly containers: number; readonly sidecars: number } {
-  const sidecars = new Set((pod.spec.initContainers ?? []).filter(isNativeSidecar).map((container) => container.name));
-  return {
-    containers: maxRestarts(pod.status?.containerStatuses, () => true),
-    sidecars: sidecars.size === 0 ? 0 : maxRestarts(pod.status?.initContainerStatuses, (status) => sidecars.has(status.name)),
-  };
+  const { initContainers } = pod.spec;
+  const containers = maxRestarts(pod.status?.containerStatuses, () => true);
+  if (initContainers === undefined) return { containers, sidecars: 0 };
+  const sidecars = new Set(initContainers.filter(isNativeSidecar).map((container) => container.name));
+  return { containers, sidecars: maxRestarts(pod.status?.initContainerStatuses, (status) => sidecars.has(status.name)) };
 }
 
 const phaseRank: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
@@ -117,11 +117,13 @@ function disruptionFactsOf(pod: Pod): DisruptionFacts {
   let facts = disruptionFacts.get(pod);
   if (facts === undefined) {
     const { containers, sidecars } = restartCounts(pod);
+    const ready = podCondition(pod, "Ready");
+    const isReady = ready?.status === "True";
     facts = {
       assigned: (pod.spec.nodeName ?? "") === "" ? 0 : 1,
       phase: phaseRank[pod.status?.phase ?? ""] ?? 0,
-      ready: isReady(pod) ? 1 : 0,
-      readySinceMs: readySinceMs(pod),
+      ready: isReady ? 1 : 0,
+      readySinceMs: isReady ? parseTime(ready.lastTransitionTime) : undefined,
       restarts: containers,
       sidecarRestarts: sidecars,
       createdMs: parseTime(pod.metadata.creationTimestamp),

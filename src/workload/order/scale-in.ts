@@ -37,7 +37,7 @@ export function rankForDeletion(pods: readonly Readonly<Pod>[], facts: ScaleInFa
 const phases: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
 
 /** Other phases rank as Pending. */
-export function phaseRank(pod: Readonly<Pod>): number {
+function phaseRank(pod: Readonly<Pod>): number {
   return phases[pod.status?.phase ?? ""] ?? 0;
 }
 
