@@ -418,7 +418,10 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
     await kubectl(`run p -n ${ns} --image=nginx:1`);
     await kubectl(`wait -n ${ns} pod/p --for=condition=Ready --timeout=20s`);
     expect(await kubectl(`logs p -n ${ns}`)).toContain("the sandbox runs no containers");
-    expect((await run(["exec", "p", "-n", ns, "--", "ls"])).code).not.toBe(0);
+    for (const line of ["exec p -- ls", "attach p", "port-forward pod/p 8080:80"]) {
+      const { code, err } = await run(["-n", ns, ...line.split(" ")]);
+      expect([code, err]).toEqual([1, expect.stringContaining("the sandbox runs no containers")]);
+    }
     expect((await run(["top", "pods", "-n", ns])).err).toContain("Metrics API not available");
   });
 

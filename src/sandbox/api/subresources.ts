@@ -231,11 +231,15 @@ function finalizersOnly(next: Stored, current: Stored): Stored {
 /** The text of `pods/log`. */
 export async function podLog(api: Api, call: Call, query: URLSearchParams): Promise<string> {
   const pod = await currentOf(api, call);
-  const containers = itemsOf(fieldsOf(pod["spec"])["containers"]).map((container) => textOf(fieldsOf(container)["name"]));
+  const namesOf = (field: string) => itemsOf(fieldsOf(pod["spec"])[field]).map((container) => textOf(fieldsOf(container)["name"]));
+  const [mains, first] = [namesOf("containers"), namesOf("initContainers")];
   const asked = query.get("container") ?? "";
-  if (asked === "" && containers.length > 1)
-    throw badRequest(`a container name must be specified for pod ${call.name}, choose one of: [${containers.join(" ")}]`);
-  const container = asked === "" ? (containers[0] as string) : asked;
-  if (!containers.includes(container)) throw badRequest(`container ${container} is not valid for pod ${call.name}`);
+  if (asked === "" && mains.length > 1) {
+    const others = first.length === 0 ? "" : ` or one of the init containers: [${first.join(" ")}]`;
+    throw badRequest(`a container name must be specified for pod ${call.name}, choose one of: [${mains.join(" ")}]${others}`);
+  }
+  const container = asked === "" ? (mains[0] as string) : asked;
+  if (![...mains, ...first, ...namesOf("ephemeralContainers")].includes(container))
+    throw badRequest(`container ${container} is not valid for pod ${call.name}`);
   return api.nodes.log(pod, container);
 }

@@ -1,9 +1,10 @@
-/** Services with a selector: which pods stand behind them, as EndpointSlices. */
-import { type Fields, fieldsOf, isFields, itemsOf } from "../../kube/json.ts";
+/** Services with a selector: which pods stand behind them, as EndpointSlices, and as Endpoints for those who still read them. */
+import { deepEqual, type Fields, fieldsOf, isFields, itemsOf, textOf, withFields } from "../../kube/json.ts";
+import type { Key } from "../../kube/kind.ts";
 import { isReady } from "../../kube/pod.ts";
 import { selectorMatches } from "../../kube/selector.ts";
 import type { Stored } from "../storage/store.ts";
-import type { Inside } from "./inside.ts";
+import type { Inside, Outcome } from "./inside.ts";
 import { asPod, isFinishedPod, keyOf, ownerReference, specOf } from "./pods.ts";
 import { type Controller, itself, type MakeController, retryOf } from "./worker.ts";
 
@@ -23,21 +24,53 @@ export const services: MakeController = (inside): Controller => ({
   },
   async reconcile(key) {
     const service = inside.get("services", key);
-    if (service === undefined || service.metadata.deletionTimestamp !== undefined || !isFields(specOf(service)["selector"]))
-      return undefined;
-    const wanted = sliceOf(inside, service);
-    const name = `${key.name}-sandbox`;
-    if (inside.get(slices, { ...key, name }) === undefined)
-      return retryOf(await inside.create(slices, key.namespace, { ...wanted, metadata: { ...fieldsOf(wanted["metadata"]), name } }));
-    return retryOf(
-      await inside.update(
-        slices,
-        { ...key, name },
-        (current) => ({ ...current, endpoints: wanted["endpoints"], ports: wanted["ports"] }) as Stored,
-      ),
-    );
+    if (service === undefined) return forget(inside, key);
+    if (service.metadata.deletionTimestamp !== undefined || !isFields(specOf(service)["selector"])) return undefined;
+    const slice = sliceOf(inside, service);
+    const both = [
+      await put(inside, slices, { ...key, name: `${key.name}-sandbox` }, slice, ["endpoints", "ports"]),
+      await put(inside, "endpoints", key, endpointsOf(slice), ["subsets"]),
+    ];
+    return retryOf(...both);
   },
 });
+
+const managedBy = "endpoints.kubernetes.io/managed-by";
+const self = "endpoint-controller";
+
+/** Endpoints have no owner: nobody else takes them away. */
+async function forget(inside: Inside, key: Key): Promise<"again" | undefined> {
+  const left = inside.get("endpoints", key);
+  return left?.metadata.labels?.[managedBy] === self ? retryOf(await inside.remove("endpoints", left)) : undefined;
+}
+
+/** Makes the object, or gives it these fields. */
+function put(inside: Inside, resource: string, key: Key, wanted: Fields, fields: readonly string[]): Promise<Outcome> {
+  if (inside.get(resource, key) === undefined)
+    return inside.create(resource, key.namespace, { ...wanted, metadata: { ...fieldsOf(wanted["metadata"]), name: key.name } });
+  const changes = Object.fromEntries(fields.map((field) => [field, wanted[field]]));
+  return inside.update(resource, key, (current) => {
+    const next = withFields(current, changes);
+    return (deepEqual(next, current) ? current : next) as Stored;
+  });
+}
+
+function endpointsOf(slice: Fields): Fields {
+  const all = itemsOf(slice["endpoints"]).map(fieldsOf);
+  const addresses = (ready: boolean) =>
+    all
+      .filter((endpoint) => (fieldsOf(endpoint["conditions"])["ready"] === true) === ready)
+      .map(({ addresses: [ip] = [], nodeName, targetRef }: Fields & { addresses?: unknown[] }) => ({ ip, nodeName, targetRef }));
+  const [up, down] = [addresses(true), addresses(false)];
+  const metadata = { labels: { [managedBy]: self } };
+  if (up.length + down.length === 0) return { metadata };
+  const subset = {
+    ...(up.length > 0 ? { addresses: up } : {}),
+    ...(down.length > 0 ? { notReadyAddresses: down } : {}),
+    ports: itemsOf(slice["ports"]).map((port) => withFields(fieldsOf(port), { name: textOf(fieldsOf(port)["name"]) || undefined })),
+  };
+  return { metadata, subsets: [subset] };
+}
 
 function selects(service: Stored, pod: Stored | undefined): boolean {
   const selector = specOf(service)["selector"];

@@ -68,12 +68,13 @@ export class Kubelet implements Controller, NodePort {
   }
 
   log(pod: Stored, container: string): string {
-    const statuses = itemsOf(fieldsOf(pod["status"])["containerStatuses"]).map(fieldsOf);
+    const statuses = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].flatMap((field) =>
+      itemsOf(fieldsOf(pod["status"])[field]).map(fieldsOf),
+    );
     const status = statuses.find((entry) => entry["name"] === container);
-    const running = fieldsOf(fieldsOf(status?.["state"])["running"]);
-    return running["startedAt"] === undefined
-      ? ""
-      : `${textOf(running["startedAt"])} the sandbox runs no containers: this is ${textOf(status?.["image"])}\n`;
+    const { running, terminated } = fieldsOf(status?.["state"]);
+    const startedAt = textOf(fieldsOf(running ?? terminated)["startedAt"]);
+    return startedAt === "" ? "" : `${startedAt} the sandbox runs no containers: this is ${textOf(status?.["image"])}\n`;
   }
 
   async #write(inside: Inside, key: Key, run: PodRun, nowMs: number): Promise<"again" | undefined> {

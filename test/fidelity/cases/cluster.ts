@@ -51,6 +51,13 @@ export const clusterCases: readonly Case[] = [
       expect(slice.endpoints.map((e: Json) => e.addresses[0]).sort()).toEqual(pods.map((pod) => pod.status.podIP).sort());
       expect([slice.addressType, slice.ports]).toEqual(["IPv4", [{ name: "web", port: 8080, protocol: "TCP" }]]);
       expect(slice.endpoints[0].targetRef).toMatchObject({ kind: "Pod", namespace: b.namespace });
+      await b.eventually(async () => (await b.get(b.core("endpoints/s"))).body.subsets?.[0].addresses?.length === 2);
+      const { subsets } = await b.must(b.get(b.core("endpoints/s")));
+      expect(subsets).toHaveLength(1);
+      expect(subsets[0].addresses.map((a: Json) => a.ip).sort()).toEqual(pods.map((pod) => pod.status.podIP).sort());
+      await b.must(b.delete(b.core("services/s")));
+      await b.eventually(async () => (await b.get(b.core("endpoints/s"))).status === 404);
+      expect([subsets[0].ports, subsets[0].addresses[0].targetRef.kind]).toEqual([[{ name: "web", port: 8080, protocol: "TCP" }], "Pod"]);
     },
   },
   {
