@@ -1,7 +1,9 @@
 /** Expressions as custom kinds and webhooks write them. */
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { evaluate } from "./evaluate.ts";
-import { parseExpression, reads } from "./parse.ts";
+import { parseExpression, reads, SyntaxProblem } from "./parse.ts";
+import { Problem, Unsupported } from "./values.ts";
 
 const names = {
   self: {
@@ -68,6 +70,7 @@ describe("problems", () => {
     ["'a' < 1", "no such overload"],
     ["self.nothing(1)", "undeclared reference to 'nothing'"],
     ["9223372036854775807 + 1", "integer overflow"],
+    ["int(1.0 / 0.0)", "range error"],
   ] as const)
     test(text, () => expect(() => of(text)).toThrow(says));
   for (const text of ["1 +", "(1", "a b", "#", "[1,,2]", "'open"])
@@ -77,6 +80,60 @@ describe("problems", () => {
     const numbers = `[${Array.from({ length: 60 }, () => 1).join(",")}]`;
     expect(() => of(`${numbers}.all(a, ${numbers}.all(b, ${numbers}.all(c, ${numbers}.all(d, true))))`)).toThrow("cost limit");
   });
+});
+
+test("whatever is written, the answer is a value or a problem", () => {
+  const piece = fc.constantFrom(
+    "self",
+    ".list",
+    ".name",
+    "[0]",
+    "?",
+    ":",
+    "&&",
+    "||",
+    "!",
+    "-",
+    "+",
+    "(",
+    ")",
+    "1",
+    "'a'",
+    "==",
+    " in ",
+    ".all(x, x > 0)",
+    ".size()",
+    "[",
+    "]",
+    ",",
+    "has(",
+    ".?x",
+    '"',
+    "{",
+    "}",
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.array(piece, { maxLength: 12 }).map((parts) => parts.join("")),
+        fc.string(),
+      ),
+      (text) => {
+        try {
+          of(text);
+        } catch (error) {
+          expect(error instanceof SyntaxProblem || error instanceof Problem || error instanceof Unsupported).toBe(true);
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+test("long and deep ones", () => {
+  expect(of(`${"!".repeat(5000)}true`)).toBe(true);
+  expect(of(Array.from({ length: 1500 }, () => "1").join(" + "))).toBe(1500n);
+  expect(() => of("1 + ".repeat(3000))).toThrow(SyntaxProblem);
 });
 
 test("which names it reads", () => {

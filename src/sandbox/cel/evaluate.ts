@@ -196,5 +196,11 @@ export function expressionOf(text: string): Expression {
 
 /** @throws Problem when it cannot be evaluated, Unsupported when it uses what is not known here */
 export function evaluate(expression: Expression, names: Names): Value {
-  return new Evaluation().of(expression, names);
+  try {
+    return new Evaluation().of(expression, names);
+  } catch (error) {
+    // Numbers and times beyond what there is.
+    if (error instanceof RangeError) throw new Problem(`range error: ${error.message}`, { cause: error });
+    throw error;
+  }
 }

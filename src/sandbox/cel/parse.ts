@@ -14,6 +14,8 @@ export class SyntaxProblem extends Error {}
 export const parseLimits = {
   /** Parentheses, lists and calls within each other. */
   depthMax: 100,
+  /** Characters of an expression. */
+  lengthMax: 8000,
 } as const;
 
 interface Token {
@@ -154,9 +156,13 @@ class Parser {
   }
 
   #unary(): Expression {
-    if (this.#take("!")) return call("!", this.#unary());
-    if (this.#take("-")) return call("negate", this.#unary());
-    return this.#member();
+    const signs: string[] = [];
+    for (;;) {
+      if (this.#take("!")) signs.push("!");
+      else if (this.#take("-")) signs.push("negate");
+      else break;
+    }
+    return signs.reduceRight((inner, name) => call(name, inner), this.#member());
   }
 
   #member(): Expression {
@@ -229,6 +235,8 @@ function call(name: string, ...args: readonly Expression[]): Expression {
 
 /** @throws SyntaxProblem */
 export function parseExpression(text: string): Expression {
+  if (text.length > parseLimits.lengthMax)
+    throw new SyntaxProblem(`expression code point size exceeds limit: size: ${text.length}, limit ${parseLimits.lengthMax}`);
   return new Parser(tokensOf(text)).whole();
 }
 
