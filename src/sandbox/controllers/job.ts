@@ -1,5 +1,6 @@
 /** Jobs: pods that work and end, until enough of them did. */
-import { type Fields, fieldsOf, itemsOf } from "../../kube/json.ts";
+import { inItems } from "../../kube/defaults/fill.ts";
+import { type Fields, fieldsOf, itemsOf, withFields } from "../../kube/json.ts";
 import { isReady } from "../../kube/pod.ts";
 import { formatTime, parseTime } from "../../kube/time.ts";
 import type { Stored } from "../storage/store.ts";
@@ -19,10 +20,10 @@ export const jobs: MakeController = (inside, env): Controller => ({
     const ended = conditionOf(job, "Complete") ?? conditionOf(job, "Failed");
     if (ended !== undefined) return expire(inside, job, parseTime(String(ended["lastTransitionTime"])) ?? nowMs, nowMs);
     const pods = await claimed(inside, "pods", job);
-    const view = viewOf(pods);
+    const view = viewOf(job, pods);
     const verdict = verdictOf(job, view, nowMs);
     const problem = verdict === undefined ? await work(inside, job, view) : await stop(inside, view.active);
-    const after = viewOf(await claimed(inside, "pods", job));
+    const after = viewOf(job, await claimed(inside, "pods", job));
     const written = await writeStatus(inside, resource, job, statusFor(job, after, verdict, nowMs));
     if (written.ok && verdict !== undefined)
       await inside.event(
@@ -39,14 +40,23 @@ interface View {
   readonly active: readonly Stored[];
   readonly succeeded: number;
   readonly failed: number;
+  /** Of an indexed Job, in order: which indexes are done. */
+  readonly done: readonly number[];
 }
 
-function viewOf(pods: readonly Stored[]): View {
+const isIndexed = (job: Stored): boolean => specOf(job)["completionMode"] === "Indexed";
+const indexLabel = "batch.kubernetes.io/job-completion-index";
+const indexOf = (pod: Stored): number => Number(pod.metadata.labels?.[indexLabel] ?? -1);
+
+function viewOf(job: Stored, pods: readonly Stored[]): View {
   const phase = (pod: Stored) => statusOf(pod)["phase"];
+  const succeeded = pods.filter((pod) => phase(pod) === "Succeeded");
+  const done = isIndexed(job) ? [...new Set(succeeded.map(indexOf))].sort((a, b) => a - b) : [];
   return {
     active: pods.filter((pod) => !isFinishedPod(pod) && pod.metadata.deletionTimestamp === undefined),
-    succeeded: pods.filter((pod) => phase(pod) === "Succeeded").length,
+    succeeded: isIndexed(job) ? done.length : succeeded.length,
     failed: pods.filter((pod) => phase(pod) === "Failed").length,
+    done,
   };
 }
 
@@ -82,7 +92,7 @@ function deadlineMs(job: Stored, nowMs: number): number | undefined {
   return typeof seconds === "number" && startMs !== undefined ? startMs + seconds * 1000 - nowMs : undefined;
 }
 
-async function work(inside: Inside, job: Stored, { active, succeeded }: View): Promise<"again" | undefined> {
+async function work(inside: Inside, job: Stored, { active, succeeded, done }: View): Promise<"again" | undefined> {
   const spec = specOf(job);
   const suspended = spec["suspend"] === true;
   const parallelism = numberOf(spec["parallelism"], 1);
@@ -90,8 +100,10 @@ async function work(inside: Inside, job: Stored, { active, succeeded }: View): P
   const room =
     typeof completions === "number" ? Math.min(parallelism, completions - succeeded) : succeeded > 0 ? active.length : parallelism;
   const wanted = suspended ? 0 : Math.max(0, room);
+  const taken = new Set([...done, ...active.map(indexOf)]);
   for (let made = active.length; made < wanted; made += 1) {
-    const created = await inside.create("pods", job.metadata.namespace ?? "", podFrom(job, spec["template"], `${job.metadata.name}-`));
+    const pod = isIndexed(job) ? indexedPod(job, firstFree(taken)) : podFrom(job, spec["template"], `${job.metadata.name}-`);
+    const created = await inside.create("pods", job.metadata.namespace ?? "", pod);
     if (!created.ok) {
       await inside.event(job, "Warning", "FailedCreate", `Error creating: ${created.refusal.message}`);
       return "again";
@@ -99,6 +111,37 @@ async function work(inside: Inside, job: Stored, { active, succeeded }: View): P
     await inside.event(job, "Normal", "SuccessfulCreate", `Created pod: ${created.object.metadata.name}`);
   }
   return stop(inside, active.slice(wanted));
+}
+
+function firstFree(taken: Set<number>): number {
+  let index = 0;
+  while (taken.has(index)) index += 1;
+  taken.add(index);
+  return index;
+}
+
+/** A pod that knows which part of the work is its own. */
+function indexedPod(job: Stored, index: number): Fields {
+  const { name } = job.metadata;
+  const pod = podFrom(job, specOf(job)["template"], `${name}-${index}-`, { [indexLabel]: String(index) });
+  const metadata = fieldsOf(pod["metadata"]);
+  const variable = { name: "JOB_COMPLETION_INDEX", valueFrom: { fieldRef: { fieldPath: `metadata.labels['${indexLabel}']` } } };
+  const told = (container: Fields): Fields => withFields(container, { env: [...itemsOf(container["env"]), variable] });
+  return withFields(pod, {
+    metadata: withFields(metadata, { annotations: { ...fieldsOf(metadata["annotations"]), [indexLabel]: String(index) } }),
+    spec: withFields(inItems(inItems(fieldsOf(pod["spec"]), "containers", told), "initContainers", told), { hostname: `${name}-${index}` }),
+  });
+}
+
+/** "0-2,5" */
+function rangesText(indexes: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const index of indexes) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === index - 1) last[1] = index;
+    else ranges.push([index, index]);
+  }
+  return ranges.map(([from, to]) => (from === to ? `${from}` : to === from + 1 ? `${from},${to}` : `${from}-${to}`)).join(",");
 }
 
 async function stop(inside: Inside, pods: readonly Stored[]): Promise<"again" | undefined> {
@@ -109,7 +152,7 @@ async function stop(inside: Inside, pods: readonly Stored[]): Promise<"again" | 
   return undefined;
 }
 
-function statusFor(job: Stored, { active, succeeded, failed }: View, verdict: Verdict | undefined, nowMs: number): Fields {
+function statusFor(job: Stored, { active, succeeded, failed, done }: View, verdict: Verdict | undefined, nowMs: number): Fields {
   const before = statusOf(job);
   const now = formatTime(nowMs);
   const suspended = specOf(job)["suspend"] === true;
@@ -120,6 +163,7 @@ function statusFor(job: Stored, { active, succeeded, failed }: View, verdict: Ve
     ready: verdict === undefined ? active.filter((pod) => isReady(asPod(pod))).length : 0,
     succeeded: succeeded || undefined,
     failed: failed || undefined,
+    completedIndexes: rangesText(done) || undefined,
     terminating: 0,
     uncountedTerminatedPods: {},
     ...(verdict?.type === "Complete" ? { completionTime: now } : {}),

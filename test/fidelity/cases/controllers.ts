@@ -191,6 +191,32 @@ export const controllerCases: readonly Case[] = [
     },
   },
   {
+    name: "an indexed Job tells each pod which part is its own",
+    async run(b) {
+      const spec = {
+        completionMode: "Indexed",
+        completions: 3,
+        parallelism: 2,
+        template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x:1" }] } },
+      };
+      await b.must(b.post(b.in("batch/v1", "jobs"), { metadata: { name: "j" }, spec }));
+      await condition(b, b.in("batch/v1", "jobs/j"), "Complete", "True");
+      const { status } = await b.must(b.get(b.in("batch/v1", "jobs/j")));
+      expect([status.succeeded, status.completedIndexes]).toEqual([3, "0-2"]);
+      const index = "batch.kubernetes.io/job-completion-index";
+      const pods = (await podsOf(b, "job-name%3Dj")).sort((x, y) => x.metadata.labels[index] - y.metadata.labels[index]);
+      expect(pods.map(({ metadata, spec: { hostname } }) => [metadata.labels[index], metadata.annotations[index], hostname])).toEqual([
+        ["0", "0", "j-0"],
+        ["1", "1", "j-1"],
+        ["2", "2", "j-2"],
+      ]);
+      expect(pods[0].metadata.name).toMatch(/^j-0-[a-z0-9]{5}$/);
+      expect(pods[0].spec.containers[0].env).toEqual([
+        { name: "JOB_COMPLETION_INDEX", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: `metadata.labels['${index}']` } } },
+      ]);
+    },
+  },
+  {
     name: "a suspended Job has no pods until it is resumed",
     async run(b) {
       const spec = { suspend: true, template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "x:1" }] } } };
