@@ -1,4 +1,5 @@
 /** What a command is, and how its words become a call. */
+import { complain, say } from "../env/stdio.ts";
 import { type CliFlag, type CliFlags, type CliValues, flagsHelp, type Parsed, parseArgs } from "./args.ts";
 import { globalFlags } from "./globals.ts";
 import { Misused, Refused } from "./refused.ts";
@@ -37,7 +38,7 @@ export function command<T extends CliFlags>(text: CommandText, flags: T, run: (c
     flags: async () => flags,
     async run(args, path) {
       if (asksForHelp(args)) {
-        process.stdout.write(helpOf(text, flags, path));
+        say(helpOf(text, flags, path));
         return 0;
       }
       const parsed = parseArgs<T & typeof globalFlags>(all as T & typeof globalFlags, args);
@@ -72,10 +73,10 @@ export function group(summary: string, commands: Readonly<Record<string, Command
       if (word !== undefined) throw unknownCommand(word, Object.keys(commands), path);
       const text = groupHelp(summary, commands, path);
       if (asksForHelp(args)) {
-        process.stdout.write(text);
+        say(text);
         return 0;
       }
-      (options.helpOn === "stderr" ? process.stderr : process.stdout).write(text);
+      (options.helpOn === "stderr" ? complain : say)(text);
       return 1;
     },
   };

@@ -1,4 +1,5 @@
 /** `kruise explain KIND/NAME`: what would happen next, and what holds each part. Reads with the user's own rights and writes nothing. */
+import { complain, say } from "../env/stdio.ts";
 import type { Explainer, Explanation } from "../features/feature.ts";
 import { features } from "../features/index.ts";
 import type { Kind } from "../kube/kind.ts";
@@ -14,7 +15,7 @@ Exit code: 0 at rest, 1 something is still to be done or held, 2 the question co
 
 export async function explainCommand(args: readonly string[]): Promise<number> {
   if (args.some((arg) => arg === "--help" || arg === "-h")) {
-    process.stdout.write(`${usage}\n${flagsHelp(askFlags)}\n`);
+    say(`${usage}\n${flagsHelp(askFlags)}\n`);
     return 0;
   }
   const parsed = parseArgs(askFlags, args);
@@ -33,7 +34,7 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
     const answer = await ask(explainers, target.name, connected);
     if (typeof answer === "string") return wrong(answer);
     const nowMs = connected.context.nowMs();
-    process.stdout.write(output === "json" ? `${JSON.stringify(answer, null, 2)}\n` : answerText(answer, nowMs));
+    say(output === "json" ? `${JSON.stringify(answer, null, 2)}\n` : answerText(answer, nowMs));
     return answer.state === "rest" ? 0 : 1;
   } finally {
     connected.close();
@@ -64,7 +65,7 @@ async function ask(explainers: readonly Asked[], name: string, connected: Connec
   const hidden = await connected.unreadable(kinds);
   const { able, refusal, notes } = whatIsLeft(explainers, of, hidden, connected.namespace);
   if (refusal !== undefined) return refusal;
-  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+  for (const note of notes) complain(`note: ${note}\n`);
   const unread = await connected.load(
     kinds.filter((kind) => !hidden.includes(kind)),
     hidden,
@@ -187,6 +188,6 @@ export function ageText(ms: number): string {
 }
 
 function wrong(message: string): number {
-  process.stderr.write(`error: ${message}\n`);
+  complain(`error: ${message}\n`);
   return 2;
 }

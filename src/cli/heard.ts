@@ -1,5 +1,7 @@
 /** What the server says beside its answers, and, for who asks with -v, what was asked of it. */
+
 import { type Fetch, httpFetch } from "../env/network.ts";
+import { complain } from "../env/stdio.ts";
 
 /** Requests and statuses are shown from here on; bodies and headers never: they hold secrets. */
 const requestsLevel = 6;
@@ -12,7 +14,7 @@ export class Heard {
   constructor(verbosity: number, fetch: Fetch = httpFetch) {
     this.fetch = async (url, request) => {
       const answer = await fetch(url, request);
-      if (verbosity >= requestsLevel) process.stderr.write(`${request.method} ${url} ${answer.status}\n`);
+      if (verbosity >= requestsLevel) complain(`${request.method} ${url} ${answer.status}\n`);
       for (const text of warningsIn(answer.headers.get("warning"))) this.#warn(text);
       return answer;
     };
@@ -26,7 +28,7 @@ export class Heard {
   #warn(text: string): void {
     if (this.#warnings.has(text)) return;
     this.#warnings.add(text);
-    process.stderr.write(`Warning: ${text}\n`);
+    complain(`Warning: ${text}\n`);
   }
 }
 

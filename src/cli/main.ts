@@ -1,5 +1,7 @@
 /** The commands for people: `kruise <command>`, or `kubectl kruise <command>` when the binary is installed as kubectl-kruise. */
+
 import { basename } from "node:path";
+import { complain, say } from "../env/stdio.ts";
 import { versionInfo } from "../process/version.ts";
 import type { Command } from "./command.ts";
 
@@ -87,12 +89,12 @@ async function refuse(error: InstanceType<typeof import("./refused.ts").Refused>
   const { Misused } = await import("./refused.ts");
   const { message, reason, code, hint } = error;
   if (args.includes("--error-format=json")) {
-    process.stderr.write(`${JSON.stringify({ reason, code, message, ...(hint === "" ? {} : { hint }) })}\n`);
+    complain(`${JSON.stringify({ reason, code, message, ...(hint === "" ? {} : { hint }) })}\n`);
     return 1;
   }
   const words = args.filter((arg) => !arg.startsWith("-")).slice(0, 2);
   const help = error instanceof Misused ? `\nSee 'kubectl-kruise ${words[0] ?? ""} --help' for help and examples.` : "";
-  process.stderr.write(`${message}${hint === "" ? "" : `\n${hint}`}${help}\n`);
+  complain(`${message}${hint === "" ? "" : `\n${hint}`}${help}\n`);
   return 1;
 }
 
@@ -112,11 +114,11 @@ async function printVersion(args: readonly string[]): Promise<number> {
   if (args.join(" ") === "")
     return print(`kruise ${versionInfo.version} (OpenKruise API ${versionInfo.openKruise}, ${versionInfo.platform})\n`);
   if (/^(-o|--output)[ =]json$/.test(args.join(" "))) return print(`${JSON.stringify(versionInfo, null, 2)}\n`);
-  process.stderr.write(`unexpected arguments "${args.join(" ")}": version takes only -o json\n`);
+  complain(`unexpected arguments "${args.join(" ")}": version takes only -o json\n`);
   return 2;
 }
 
 function print(text: string): number {
-  process.stdout.write(text);
+  say(text);
   return 0;
 }

@@ -1,4 +1,5 @@
 /** What commands say of objects, as kubectl says it: results on the standard output, everything else beside it. */
+import { complain, say } from "../env/stdio.ts";
 import type { KubeObject } from "../kube/types.ts";
 import { nameOf, type Target } from "./objects.ts";
 import { Misused } from "./refused.ts";
@@ -10,10 +11,10 @@ export interface PrintFlags {
 }
 
 export function out(text: string): void {
-  process.stdout.write(text);
+  say(text);
 }
 export function note(text: string): void {
-  process.stderr.write(text);
+  complain(text);
 }
 
 /** Tells of many objects: in YAML as documents, in JSON one after the other. */

@@ -1,6 +1,8 @@
 /** `kruise uninstall-check`: may Kruiser be taken out of this cluster? Run by the chart before `helm uninstall`, and by people. */
+
 import { definitions } from "../api/index.ts";
 import { silentLogger } from "../env/log.ts";
+import { complain, say } from "../env/stdio.ts";
 import { systemEnv } from "../env/system.ts";
 import { loadCredentials } from "../kube/credentials.ts";
 import { type Key, type Kind, keyOf, keyText, resourceName } from "../kube/kind.ts";
@@ -34,7 +36,7 @@ export interface Left {
 
 export async function uninstallCheckCommand(args: readonly string[]): Promise<number> {
   if (args.some((arg) => arg === "--help" || arg === "-h")) {
-    process.stdout.write(`${usage}\n${flagsHelp(askFlags)}\n`);
+    say(`${usage}\n${flagsHelp(askFlags)}\n`);
     return 0;
   }
   const parsed = parseArgs(askFlags, args);
@@ -51,7 +53,7 @@ export async function uninstallCheckCommand(args: readonly string[]): Promise<nu
     const kinds = definitions.map(({ kind }) => kind as Kind).filter(({ plural }) => !ownObjects.has(plural));
     const left = await countLeft(kinds, (kind) => client.list(kind, { itemsMax: countMax, metadataOnly: true }));
     if (typeof left === "string") return wrong(left);
-    process.stdout.write(output === "json" ? `${JSON.stringify({ left }, null, 2)}\n` : textOf(left));
+    say(output === "json" ? `${JSON.stringify({ left }, null, 2)}\n` : textOf(left));
     return left.length === 0 ? 0 : 1;
   } finally {
     ending.abort();
@@ -87,6 +89,6 @@ export function textOf(left: readonly Left[]): string {
 }
 
 function wrong(message: string): number {
-  process.stderr.write(`error: ${message}\n`);
+  complain(`error: ${message}\n`);
   return 2;
 }

@@ -531,6 +531,19 @@ describe("looking", () => {
     expect((await kruise("completion bash")).out).toContain("complete -F _kubectl_kruise kubectl-kruise");
   });
 
+  test("39: what is long comes whole, also through a pipe", async () => {
+    const { ns } = await shop({}, { annotations: { long: "x".repeat(200_000) } });
+    // A reader that takes its time, as a pager does.
+    const line = `"${process.execPath}" src/main.ts rollout pause clone/web -o json -n ${ns} | (sleep 1; cat)`;
+    const child = Bun.spawn(["/bin/sh", "-c", line], {
+      cwd: join(import.meta.dir, "../.."),
+      env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir },
+      stdout: "pipe",
+    });
+    const object = JSON.parse(await new Response(child.stdout).text()) as CloneSet;
+    expect(object.metadata.annotations?.["long"]?.length).toBe(200_000);
+  });
+
   test("the root, groups, unknown words", async () => {
     expect((await kruise("help")).code).toBe(0);
     const group = await kruise("rollout");
