@@ -117,6 +117,7 @@ async function move(session: Session, { source, target }: Names, { replicas, sur
   const { env } = session;
   const look = async () => ({ source: await seen(session, deployments, source), target: await seen(session, cloneSets as Kind, target) });
   const first = await look();
+  await warnOfAutoscalers(session, source);
   if (replicas > first.source.wanted) note(`Deployment/${source} has ${first.source.wanted} replicas: as many are moved\n`);
   const total = replicas < 0 ? first.source.wanted : Math.min(replicas, first.source.wanted);
   const endMs = timeoutSeconds < 0 ? Number.POSITIVE_INFINITY : env.monotonicMs() + timeoutSeconds * 1000;
@@ -145,6 +146,26 @@ async function move(session: Session, { source, target }: Names, { replicas, sur
   }
   note(`Successfully migrated ${total} replicas from Deployment/${source} to CloneSet/${target}\n`);
   return 0;
+}
+
+const autoscalers: Kind = {
+  group: "autoscaling",
+  version: "v2",
+  kind: "HorizontalPodAutoscaler",
+  plural: "horizontalpodautoscalers",
+  namespaced: true,
+};
+
+/** It would put back what is taken away here. */
+async function warnOfAutoscalers(session: Session, source: string): Promise<void> {
+  const listed = await session.client.list(autoscalers, { namespace: session.namespace });
+  for (const autoscaler of listed.ok ? listed.object : []) {
+    const { kind, name } = fieldsOf(fieldsOf(fieldsOf(autoscaler)["spec"])["scaleTargetRef"]);
+    if (kind === "Deployment" && name === source)
+      note(
+        `Warning: HorizontalPodAutoscaler/${autoscaler.metadata.name} scales Deployment/${source}: delete it first, or point it at the CloneSet\n`,
+      );
+  }
 }
 
 async function seen(session: Session, of: Kind, name: string) {

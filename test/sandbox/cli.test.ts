@@ -403,6 +403,12 @@ describe("scaling", () => {
     await watched;
     expect([moved.code, moved.err.endsWith("Successfully migrated 3 replicas from Deployment/old to CloneSet/new\n")]).toEqual([0, true]);
     expect([(await deployment()).spec?.["replicas"], (await set()).spec.replicas, most]).toEqual([1, 3, 5]);
+    await api("POST", `/apis/autoscaling/v2/namespaces/${ns}/horizontalpodautoscalers`, {
+      metadata: { name: "auto" },
+      spec: { maxReplicas: 5, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "old" } },
+    });
+    const warned = await kruise(`migrate CloneSet --from Deployment -n ${ns} --src-name old --dst-name new --replicas 0`);
+    expect(warned.err).toContain("Warning: HorizontalPodAutoscaler/auto scales Deployment/old");
     const late = await kruise(`migrate CloneSet --from Deployment -n ${ns} --src-name gone --dst-name new`);
     expect([late.code, late.err.startsWith("error: failed to migrate:")]).toEqual([1, true]);
   });
