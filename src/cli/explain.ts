@@ -147,6 +147,11 @@ function explainersOf(word: string): readonly Asked[] {
     .filter(({ of, aliases }) => asked === of.kind.toLowerCase() || asked === of.plural || aliases.includes(asked));
 }
 
+/** Whether something is known about this kind. */
+export function isExplained(word: string): boolean {
+  return explainersOf(word).length > 0;
+}
+
 function known(): string[] {
   const names = features.flatMap((feature) => feature.explain ?? []).map(({ of }) => `${of.kind.toLowerCase()}/NAME`);
   return [...new Set(names)];

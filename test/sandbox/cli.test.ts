@@ -510,6 +510,9 @@ describe("looking", () => {
     expect(out).toMatch(/\nweb +2 +2/);
     expect(out).not.toMatch(/cli-1\b.*web/);
     expect((await kruise(`-n ${ns} explain clone/web --v=1`)).out).toStartWith("web: 2 of 2 pods on revision web-");
+    const described = await kruise(`describe clone/web -n ${ns}`);
+    expect(described.out).toMatch(/^kubectl describe clone\/web -n \S+\nWhat holds it:\nweb: 2 of 2 pods on revision/);
+    expect((await kruise(`describe pod x -n ${ns}`)).out).toBe(`kubectl describe pod x -n ${ns}\n`);
     expect((await kruise(`get clone web -o wide -n ${ns}`)).out).toBe(`kubectl get clone web -o wide -n ${ns}\n`);
   });
 
