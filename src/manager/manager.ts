@@ -35,6 +35,8 @@ import { ServedKinds } from "./served.ts";
 import { recordPath } from "./state-dir.ts";
 
 const controllersDrainMsMax = 30_000;
+/** Where other replicas may be: until the API server asks one of those, which a Service or another replica takes a moment to see to. */
+const webhooksLingerMs = 1_500;
 
 /** Why the process ends with code 1: said to the user, not thrown around. */
 class Fatal extends Error {}
@@ -156,9 +158,11 @@ export async function startManager(
 
   return {
     async stop() {
+      const replaced = election && new Promise<void>((resolve) => env.after(webhooksLingerMs, resolve));
       if (!(await runner.stop(controllersDrainMsMax)))
         env.log.warn({ limitMs: controllersDrainMsMax }, "work in progress did not end in time");
       await election?.release();
+      await replaced;
       await Promise.all([admission.stop(), events.flush(), record.close(), ...listeners.map((listener) => listener.stop())]);
     },
   };

@@ -196,12 +196,26 @@ describe("the process", () => {
     // Its URL was the one that is called.
     const namespace = await rig.namespace("ha");
     const path = `/apis/apps.kruise.io/v1alpha1/namespaces/${namespace}/clonesets`;
-    const create = () => rig.admin.request("POST", path, cloneSet("v1alpha1", "taken", namespace));
+    const create = () => rig.admin.request("POST", path, cloneSet("v1alpha1", `taken-${crypto.randomUUID()}`, namespace));
     await waitFor("a CloneSet to be taken", async () => (await create()).status < 300, { timeoutMs: 10_000 });
     await waitFor("the second to lead", () => leads(second), { timeoutMs: 25_000 });
     expect(await leaderOf()).not.toBe(before);
-    // A clean stop gives the lease away.
+    // A clean stop gives lease and webhooks away, and nobody notices.
+    await first.restart();
+    const refused: unknown[] = [];
+    const asking = new AbortController();
+    const asked = (async () => {
+      while (!asking.signal.aborted) {
+        const { status, body } = await create();
+        if (status >= 300) refused.push(body);
+      }
+    })();
     await second.stop();
+    await waitFor("the first to lead again", () => leads(first), { timeoutMs: 25_000 });
+    asking.abort();
+    await asked;
+    expect(refused).toEqual([]);
+    await first.stop();
     await waitFor("the lease to be free", async () => (await leaderOf()) === "");
   }, 120_000);
 });
