@@ -2,6 +2,7 @@
 import { autoscalers } from "./autoscaler.ts";
 import { budgets } from "./budgets.ts";
 import { claims } from "./claims.ts";
+import { cronJobs } from "./cronjob.ts";
 import { daemonSets } from "./daemonset.ts";
 import { deployments } from "./deployment.ts";
 import { events } from "./events.ts";
@@ -20,6 +21,7 @@ export const workloadControllers: readonly (readonly [string, MakeController])[]
   ["statefulset-controller", statefulSets],
   ["daemon-set-controller", daemonSets],
   ["job-controller", jobs],
+  ["cronjob-controller", cronJobs],
   ["horizontal-pod-autoscaler", autoscalers],
   ["persistent-volume-binder", claims],
   ["disruption-controller", budgets],

@@ -7,6 +7,7 @@ import { deepEqual, type Fields, fieldsOf, isAbsent, textOf, withFields } from "
 import type { FieldErrors } from "../../../kube/validate/field-error.ts";
 import type { Stored } from "../../storage/store.ts";
 import type { Rules } from "../resource.ts";
+import { parseSchedule } from "../schedule.ts";
 import {
   checkNonNegative,
   checkRestartPolicy,
@@ -271,10 +272,9 @@ const concurrencyPolicies = ["Allow", "Forbid", "Replace"];
 function checkCronJob(errors: FieldErrors, object: Stored): void {
   const spec = specOf(object);
   const schedule = textOf(spec["schedule"]);
-  const isPhrase = /^@(?:yearly|annually|monthly|weekly|daily|midnight|hourly|every \S+)$/.test(schedule);
+  const parsed = parseSchedule(schedule);
   if (schedule === "") errors.required("spec.schedule");
-  else if (!isPhrase && schedule.trim().split(/\s+/).length !== 5)
-    errors.invalid("spec.schedule", schedule, `expected exactly 5 fields, found ${schedule.trim().split(/\s+/).length}: [${schedule}]`);
+  else if (typeof parsed === "string") errors.invalid("spec.schedule", schedule, parsed);
   if (!concurrencyPolicies.includes(textOf(spec["concurrencyPolicy"])))
     errors.notSupported("spec.concurrencyPolicy", spec["concurrencyPolicy"], concurrencyPolicies);
   checkNonNegative(errors, spec, ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]);
