@@ -72,6 +72,13 @@ test("a directive left in the template by a rollback is no content", () => {
   );
 });
 
+test("what is neither metadata nor spec of pods makes no revision", () => {
+  const bare = { metadata: { labels: { app: "web" } }, spec: { containers: [] } };
+  const pasted = { ...bare, apiVersion: "v1", kind: "Pod", status: {}, note: 1, metadata: { ...bare.metadata, clusterName: "", note: 1 } };
+  expect(podTemplateRevisionData(pasted)).toBe(podTemplateRevisionData(bare));
+  expect(podTemplateRevisionData({ ...bare, metadata: "odd" })).toContain('"metadata":');
+});
+
 test("label keys that look like numbers keep their place", () => {
   const data = podTemplateRevisionData({ metadata: { labels: { "9": "x", "10": "y", a: "z" } }, spec: { containers: [] } });
   expect(data).toContain('"labels":{"10":"y","9":"x","a":"z"}');

@@ -12,7 +12,15 @@ function replaceData(typeName: string, template: unknown): string {
 
 /** CloneSet, Advanced StatefulSet, Advanced DaemonSet: the pod template and nothing else. */
 export function podTemplateRevisionData(template: unknown): string {
-  return replaceData("PodTemplateSpec", template);
+  const { metadata, spec } = fieldsOf(template);
+  return replaceData("PodTemplateSpec", { metadata: isFields(metadata) ? knownOf("ObjectMeta", metadata) : metadata, spec });
+}
+
+/** Without what no pod would ever have: a field of a pod's spec may be newer than the tables, one of its metadata may not. */
+function knownOf(typeName: string, fields: Fields): Fields {
+  const { byName } = objectType(typeName);
+  if (Object.keys(fields).every((name) => byName.has(name))) return fields;
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => byName.has(name)));
 }
 
 /** UnitedDeployment: the template of its subsets' workloads. */
