@@ -152,7 +152,7 @@ export class Manager implements Peer {
     }
     const decoded = decodeReview(body);
     if (!decoded.ok) throw new Error(decoded.message);
-    await this.#filling;
+    if (!this.parts.mutant?.answersEarly) await this.#filling;
     const webhook = this.#webhooks.get(path);
     if (webhook === undefined) throw new Error(`nobody reviews ${path}`);
     let verdict: Verdict;

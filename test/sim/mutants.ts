@@ -3,10 +3,15 @@
  * stands on. The product's code stays as it is.
  */
 import type { CloneSet } from "../../src/api/cloneset.ts";
+import type { ImagePullJob } from "../../src/api/imagepulljob.ts";
+import type { PodUnavailableBudget } from "../../src/api/podunavailablebudget.ts";
+import type { SidecarSet } from "../../src/api/sidecarset.ts";
 import type { Controller } from "../../src/engine/controller.ts";
 import type { Executor } from "../../src/engine/executor.ts";
 import type { Action, Plan } from "../../src/engine/plan.ts";
 import type { RunnerPorts } from "../../src/engine/runner.ts";
+import type { Feature } from "../../src/features/feature.ts";
+import type { Writer } from "../../src/kube/access.ts";
 import { pods } from "../../src/kube/kinds.ts";
 import type { Pod } from "../../src/kube/types.ts";
 
@@ -17,6 +22,9 @@ export interface Mutant {
   readonly controller?: (controller: Controller) => Controller;
   readonly ports?: (ports: RunnerPorts) => RunnerPorts;
   readonly executor?: (executor: Executor) => Executor;
+  readonly features?: (features: readonly Feature[]) => readonly Feature[];
+  /** Reviews do not wait until the caches they read from are filled. */
+  readonly answersEarly?: true;
   /** What writes answer does not show in the cache before the watch brings it. */
   readonly forgetsWrites?: true;
 }
@@ -38,6 +46,19 @@ const withRolling = (change: (rolling: Readonly<Record<string, unknown>>) => obj
     const updateStrategy = { ...cloneSet.spec.updateStrategy, rollingUpdate: { ...rolling, ...change(rolling) } };
     return { cloneSet: { ...cloneSet, spec: { ...cloneSet.spec, updateStrategy } } };
   });
+
+type SetSeen = { readonly set: SidecarSet };
+const ofSidecarSet = (change: (strategy: Readonly<Record<string, unknown>>) => object) =>
+  only("sidecarset-controller", (controller) => ({
+    plan: (observed, nowMs) => {
+      const { set } = observed as SetSeen;
+      const updateStrategy = { ...set.spec.updateStrategy, ...change(set.spec.updateStrategy ?? {}) };
+      return controller.plan({ ...(observed as SetSeen), set: { ...set, spec: { ...set.spec, updateStrategy } } }, nowMs);
+    },
+  }));
+
+const changed = (feature: string, change: (feature: Feature) => Partial<Feature>) => (features: readonly Feature[]) =>
+  features.map((each) => (each.name === feature ? { ...each, ...change(each) } : each));
 
 const planned = (change: (plan: Plan) => Plan) =>
   only("cloneset-controller", (controller) => ({ plan: (observed, nowMs) => change(controller.plan(observed, nowMs)) }));
@@ -167,5 +188,101 @@ export const mutants: readonly Mutant[] = [
     feature: "cloneset",
     executor: acting((actions) => actions.map((action) => (action.do === "delete" ? { ...action, after: [] } : action))),
   },
+  {
+    name: "maxUnavailable is one more",
+    feature: "sidecarset",
+    controller: ofSidecarSet(({ maxUnavailable }) => ({ maxUnavailable: oneMore(maxUnavailable, 1) })),
+  },
+  { name: "partition is ignored", feature: "sidecarset", controller: ofSidecarSet(() => ({ partition: 0 })) },
+  { name: "paused is ignored", feature: "sidecarset", controller: ofSidecarSet(() => ({ paused: false })) },
+  {
+    name: "injection is left out now and then",
+    feature: "sidecarset",
+    features: changed("sidecarset", ({ podMutations = [] }) => ({
+      podMutations: podMutations.map((mutation) => ({
+        ...mutation,
+        mutate: (pod, request, context) => (context.random() < 0.1 ? pod : mutation.mutate(pod, request, context)),
+      })),
+    })),
+  },
+  { name: "reviews before the caches are filled", feature: "sidecarset", answersEarly: true },
+  {
+    name: "the review of pods forgets to write down what it let through",
+    feature: "podunavailablebudget",
+    features: changed("podunavailablebudget", ({ podGuards = [] }) => ({
+      podGuards: podGuards.map((guard) => ({
+        ...guard,
+        review: (request, context) => guard.review({ ...request, dryRun: true }, { ...context, write: dryWriter(context.write) }),
+      })),
+    })),
+  },
+  {
+    name: "evictions are let through",
+    feature: "podunavailablebudget",
+    features: changed("podunavailablebudget", ({ podGuards = [] }) => ({
+      podGuards: podGuards.map((guard) => ({
+        ...guard,
+        review: (request, context) => (request.operation === "CREATE" ? { allowed: true } : guard.review(request, context)),
+      })),
+    })),
+  },
+  {
+    name: "one pod fewer has to be available",
+    feature: "podunavailablebudget",
+    controller: only("podunavailablebudget-controller", (controller) => ({
+      plan: (observed, nowMs) => {
+        const { budget } = observed as { budget: PodUnavailableBudget };
+        const { minAvailable, maxUnavailable } = budget.spec;
+        const spec =
+          minAvailable === undefined
+            ? { ...budget.spec, maxUnavailable: oneMore(maxUnavailable, 0) }
+            : { ...budget.spec, minAvailable: typeof minAvailable === "number" ? Math.max(0, minAvailable - 1) : "30%" };
+        return controller.plan({ ...(observed as object), budget: { ...budget, spec } }, nowMs);
+      },
+    })),
+  },
+  {
+    name: "updates of a CloneSet are not charged",
+    feature: "podunavailablebudget",
+    controller: planningFrom(() => ({ budgetOf: undefined })),
+  },
+  {
+    name: "one node more pulls at once",
+    feature: "imagepulling",
+    controller: only("imagepulljob-controller", (controller) => ({
+      plan: (observed, nowMs) => {
+        const { job } = observed as { job: ImagePullJob };
+        const { parallelism } = job.spec;
+        if (parallelism === undefined) return controller.plan(observed, nowMs);
+        return controller.plan(
+          { ...(observed as object), job: { ...job, spec: { ...job.spec, parallelism: Number(parallelism) + 1 } } },
+          nowMs,
+        );
+      },
+    })),
+  },
+  {
+    name: "requests wait for their node for ever",
+    feature: "containerrecreate",
+    controller: only("containerrecreaterequest-controller", (controller) => ({
+      plan: (observed, nowMs) => {
+        const { requeueAfterMs: _, ...plan } = controller.plan(observed, nowMs);
+        return plan;
+      },
+    })),
+  },
 ];
 let turns = 0;
+
+/** Writes that only look as if. */
+function dryWriter(write: Writer): Writer {
+  return {
+    ...write,
+    create: (kind, object, options) => write.create(kind, object, { ...options, dryRun: true }),
+    update: (kind, object, options) => write.update(kind, object, { ...options, dryRun: true }),
+    patch: (ref, type, body, options) => write.patch(ref, type, body, { ...options, dryRun: true }),
+    apply: (ref, body, manager, options) => write.apply(ref, body, manager, { ...options, dryRun: true }),
+    delete: (ref, options) => write.delete(ref, { ...options, dryRun: true }),
+    evict: (ref, options) => write.evict(ref, { ...options, dryRun: true }),
+  };
+}

@@ -26,5 +26,7 @@ export interface SceneKind {
   readonly name: string;
   readonly features: readonly Feature[];
   readonly gates?: Readonly<Partial<Record<GateName, boolean>>>;
+  /** ms; clean-ups that belong to rest may come so late. */
+  readonly lateMs?: number;
   scene(world: World, dice: Dice): Scene;
 }

@@ -1,6 +1,6 @@
 /** One seed from beginning to end: faults first, during which nothing may break; then peace, in which everything has to come to rest. */
 import { gatesWith } from "../../src/api/gates.ts";
-import { defaultSettings } from "../../src/api/settings.ts";
+import { defaultSettings, type Settings } from "../../src/api/settings.ts";
 import type { Feature } from "../../src/features/feature.ts";
 import { type Kind, resourceName } from "../../src/kube/kind.ts";
 import { Dice } from "./dice.ts";
@@ -43,11 +43,10 @@ export async function simulate(options: SimulateOptions): Promise<Result> {
   const { kind, mutant, without = new Set<string>() } = options;
   const seed = String(options.seed);
   const dice = new Dice(seed, "plan");
-  const gates = gatesWith(kind.gates);
   const world = await World.create({
     seed,
     features: kind.features,
-    settings: defaultSettings({ gates, expectationTimeoutMs: 60_000, serves: servesOnly(kind.features) }),
+    settings: settingsOf(kind),
     shares: sharesFrom(dice, without),
     ...(mutant === undefined ? {} : { mutant }),
     ...(dice.chance(recordShare) ? { records: true } : {}),
@@ -58,7 +57,7 @@ export async function simulate(options: SimulateOptions): Promise<Result> {
   await world.pass(1_000);
   await world.asked(scene.setUp());
   const happened = await storm(world, scene, dice, without);
-  if (world.violations.length === 0) await peace(world, scene);
+  if (world.violations.length === 0) await peace(world, scene, kind.lateMs ?? 0);
   const [violation] = world.violations;
   const trace = violation === undefined && !options.traced ? [] : world.trace.lines();
   const result: Result = {
@@ -76,7 +75,18 @@ export async function simulate(options: SimulateOptions): Promise<Result> {
 
 const ourGroups: ReadonlySet<string> = new Set(["apps.kruise.io", "policy.kruise.io"]);
 
-export function servesOnly(features: readonly Feature[]): (kind: Kind) => boolean {
+/** As the manager has them, with shorter waits. */
+export function settingsOf({ gates, features }: SceneKind): Settings {
+  return defaultSettings({
+    gates: gatesWith(gates),
+    expectationTimeoutMs: 60_000,
+    nodeImageCreationDelayMs: 200,
+    alwaysPullTtlSeconds: 5,
+    serves: servesOnly(features),
+  });
+}
+
+function servesOnly(features: readonly Feature[]): (kind: Kind) => boolean {
   const ours = new Set(features.flatMap((feature) => feature.kinds ?? []).map(({ kind }) => resourceName(kind)));
   return (kind) => !ourGroups.has(kind.group) || ours.has(resourceName(kind));
 }
@@ -126,12 +136,14 @@ async function storm(world: World, scene: Scene, dice: Dice, without: ReadonlySe
   return happened;
 }
 
-async function peace(world: World, scene: Scene): Promise<void> {
+async function peace(world: World, scene: Scene, lateMs: number): Promise<void> {
   world.trace.note("world", "healed", "", "");
   world.network.heal();
   world.network.down = false;
+  // What was set off before may still end a process.
+  await world.pass(5_000);
   if (world.leader === undefined) world.startManager();
-  await world.pass(40_000);
+  await world.pass(35_000);
   await world.asked(scene.settle());
   const endMs = world.env.monotonicMs() + restWithinMs;
   let problems: readonly string[] = [];
@@ -140,7 +152,7 @@ async function peace(world: World, scene: Scene): Promise<void> {
     await world.pass(quietMs);
     if (world.managerWrites !== before || world.asking > 0) continue;
     problems = scene.problems();
-    if (problems.length === 0) return await stayQuiet(world);
+    if (problems.length === 0) return await stayQuiet(world, lateMs);
     // Back-offs of nodes and of our own are minutes long: a quiet moment is not the end yet.
   }
   if (world.violations.length > 0) return;
@@ -148,7 +160,8 @@ async function peace(world: World, scene: Scene): Promise<void> {
 }
 
 /** A world at rest is left alone. */
-async function stayQuiet(world: World): Promise<void> {
+async function stayQuiet(world: World, lateMs: number): Promise<void> {
+  await world.pass(lateMs);
   const before = world.managerWrites;
   await world.pass(5 * 60_000);
   if (world.managerWrites > before && world.violations.length === 0)

@@ -2,12 +2,10 @@
  * Not by chance: one thing at a time, at every step. A scenario is run once to see what it writes; then again for each of these writes, with
  * a crash right after it, with a view that stands still from there on, or with a watch that misses what follows.
  */
-import { gatesWith } from "../../src/api/gates.ts";
-import { defaultSettings } from "../../src/api/settings.ts";
 import { Dice } from "./dice.ts";
 import type { Mutant } from "./mutants.ts";
 import type { Scene, SceneKind } from "./scene.ts";
-import { servesOnly } from "./simulate.ts";
+import { settingsOf } from "./simulate.ts";
 import { World } from "./world.ts";
 
 export interface Scenario {
@@ -44,7 +42,7 @@ export async function course(kind: SceneKind, scenario: Scenario, blow?: Blow, a
   const world = await World.create({
     seed: scenario.name,
     features: kind.features,
-    settings: defaultSettings({ gates: gatesWith(kind.gates), expectationTimeoutMs: 60_000, serves: servesOnly(kind.features) }),
+    settings: settingsOf(kind),
     shares: {},
     ...(mutant === undefined ? {} : { mutant }),
   });

@@ -114,7 +114,7 @@ export class World {
       sandbox: this.sandbox,
       network: this.network,
       seed,
-      features,
+      features: mutant?.features?.(features) ?? features,
       settings,
       ...(mutant === undefined ? {} : { mutant }),
       ...(recordPath === undefined ? {} : { recordPath }),

@@ -40,7 +40,7 @@ export async function evictPod(api: Api, call: Call, eviction: Fields): Promise<
   await api.admission.validate(review);
   const deletion = { ...call, subresource: "", verb: "delete", dryRun } as const;
   if (needsBudget(pod as unknown as Pod)) takeFromBudget(api, call, pod, dryRun);
-  await deleteObject(api, deletion, options);
+  await deleteObject(api, deletion, options, true);
 }
 
 /** A pod that runs nothing, or is on its way out, takes nothing from anybody. */

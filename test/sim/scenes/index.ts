@@ -1,7 +1,15 @@
 /** The one list of simulated worlds. */
 import type { SceneKind } from "../scene.ts";
 import { cloneSetKind } from "./cloneset.ts";
+import { containerRecreateKind } from "./containerrecreate.ts";
+import { imagePullingKind } from "./imagepulling.ts";
 import { podUnavailableBudgetKind } from "./podunavailablebudget.ts";
 import { sidecarSetKind } from "./sidecarset.ts";
 
-export const sceneKinds: readonly SceneKind[] = [cloneSetKind, sidecarSetKind, podUnavailableBudgetKind];
+export const sceneKinds: readonly SceneKind[] = [
+  cloneSetKind,
+  sidecarSetKind,
+  podUnavailableBudgetKind,
+  imagePullingKind,
+  containerRecreateKind,
+];
