@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, Command>> = {
     "an update's course: status, history, undo, pause, resume, restart",
     async () => (await import("./rollout/index.ts")).rollout,
   ),
+  restart: later("the same as rollout restart", async () => (await import("./rollout/restart.ts")).restart),
   set: later("images, variables, resources and service account of a workload", async () => (await import("./set/index.ts")).set),
   scale: later("how many pods a workload has", async () => (await import("./scale.ts")).scale),
   scaledown: later("delete chosen pods of a CloneSet", async () => (await import("./scaledown.ts")).scaledown),

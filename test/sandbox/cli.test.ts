@@ -220,7 +220,7 @@ describe("rollout", () => {
     expect(Math.abs(Date.parse(value) - Date.now())).toBeLessThan(60_000);
     expect(set.spec.progressDeadlineSeconds).toBe(600);
     await rest();
-    const inPlace = await kruise(`rollout restart clone/web --in-place --dry-run=client -n ${ns}`);
+    const inPlace = await kruise(`restart clone/web --in-place --containers=main --dry-run=client -n ${ns}`);
     expect(inPlace.out).toMatch(/^(containerrecreaterequest\.apps\.kruise\.io\/web-\w+- created \(dry run\)\n){2}$/);
   });
 

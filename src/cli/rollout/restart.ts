@@ -13,7 +13,7 @@ import { withAt } from "../edit.ts";
 import { dryRunFlags, fileFlags, printFlags, selectFlags } from "../globals.ts";
 import { nameOf, quotedName, targetsOf } from "../objects.ts";
 import { Printer } from "../output.ts";
-import { Refused } from "../refused.ts";
+import { Misused, Refused } from "../refused.ts";
 import { at, isBuiltIn, shapeOf } from "../shapes.ts";
 import { dryRunOf, write } from "../write.ts";
 
@@ -28,6 +28,7 @@ const flags = {
   ...dryRunFlags,
   "in-place": { kind: "boolean", help: "restart the containers where they are, pod by pod, and wait for each" },
   "max-unavailable": { kind: "integer", default: 1, help: "with --in-place: so many pods at a time" },
+  containers: { kind: "list", short: "c", help: "with --in-place: only these containers" },
 } as const;
 
 export const restart = command(
@@ -44,7 +45,10 @@ export const restart = command(
     const time = formatTime(session.env.nowMs());
     return each(await targetsOf(session, { words, ...values }), async (target) => {
       const { kind } = target.of;
+      if (values.containers.length > 0 && !values["in-place"])
+        throw new Misused("error: --containers goes with --in-place: other restarts replace whole pods");
       if (values["in-place"]) {
+        const wanted: string[] = [];
         const more = [
           `--max-unavailable=${values["max-unavailable"]}`,
           `--dry-run=${dryRun}`,
