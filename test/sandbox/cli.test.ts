@@ -221,6 +221,9 @@ describe("rollout", () => {
     expect(set.spec.progressDeadlineSeconds).toBe(600);
     await rest();
     const inPlace = await kruise(`restart clone/web --in-place --containers=main --dry-run=client -n ${ns}`);
+    expect((await kruise(`restart clone/web --containers=main -n ${ns}`)).err).toContain("--in-place");
+    const absent = await kruise(`restart clone/web --in-place --containers=none --dry-run=server -n ${ns}`);
+    expect([absent.code, absent.err.includes('"none"')]).toEqual([1, true]);
     expect(inPlace.out).toMatch(/^(containerrecreaterequest\.apps\.kruise\.io\/web-\w+- created \(dry run\)\n){2}$/);
   });
 

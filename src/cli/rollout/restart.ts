@@ -48,8 +48,8 @@ export const restart = command(
       if (values.containers.length > 0 && !values["in-place"])
         throw new Misused("error: --containers goes with --in-place: other restarts replace whole pods");
       if (values["in-place"]) {
-        const wanted: string[] = [];
         const more = [
+          ...(values.containers.length > 0 ? [`--containers=${values.containers.join(",")}`] : []),
           `--max-unavailable=${values["max-unavailable"]}`,
           `--dry-run=${dryRun}`,
           ...(values.output ? ["-o", values.output] : []),
