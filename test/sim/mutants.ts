@@ -271,6 +271,27 @@ export const mutants: readonly Mutant[] = [
       },
     })),
   },
+  {
+    name: "protection is not asked about workloads",
+    feature: "deletion-protection",
+    features: changed("cloneset", ({ webhooks = [] }) => ({
+      webhooks: webhooks.map((webhook) => ({
+        ...webhook,
+        review: (request, context) => (request.operation === "DELETE" ? { allowed: true } : webhook.review(request, context)),
+      })),
+    })),
+  },
+  {
+    name: "all barriers open at once",
+    feature: "launch-priority",
+    executor: acting((actions) =>
+      actions.map((action) => {
+        if (action.do !== "create") return action;
+        const data = { p_0: "true", "p_-1": "true", "p_-2": "true" };
+        return { ...action, object: { ...action.object, data } } as Action;
+      }),
+    ),
+  },
 ];
 let turns = 0;
 

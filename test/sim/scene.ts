@@ -24,6 +24,7 @@ export interface Scene {
 
 export interface SceneKind {
   readonly name: string;
+  /** The webhook for new pods is active only where SidecarSets are served: a world that needs it lists them. */
   readonly features: readonly Feature[];
   readonly gates?: Readonly<Partial<Record<GateName, boolean>>>;
   /** ms; clean-ups that belong to rest may come so late. */

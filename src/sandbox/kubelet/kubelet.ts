@@ -2,11 +2,11 @@
 import type { Env } from "../../env/env.ts";
 import { deepEqual, fieldsOf, itemsOf, textOf, withFields } from "../../kube/json.ts";
 import type { Key } from "../../kube/kind.ts";
-import type { Pod } from "../../kube/types.ts";
+import type { Container, Pod } from "../../kube/types.ts";
 import type { NodePort } from "../api/api.ts";
 import type { Inside } from "../controllers/inside.ts";
 import { type Controller, itself, retryOf } from "../controllers/worker.ts";
-import type { Stored } from "../storage/store.ts";
+import type { Change, Stored } from "../storage/store.ts";
 import type { ImageFaults, Timing } from "./containers.ts";
 import { PodRun } from "./pod-run.ts";
 
@@ -38,6 +38,8 @@ export class Kubelet implements Controller, NodePort {
         if (change.after === undefined) this.#runs.delete(change.before?.metadata.uid ?? "");
         return textOf(fieldsOf(change.after?.["spec"])["nodeName"]) === "" ? [] : itself(change);
       },
+      configmaps: (change) => this.#podsThatName("configmaps", change),
+      secrets: (change) => this.#podsThatName("secrets", change),
       nodes: ({ before, after }) =>
         before !== undefined && after !== undefined && isDown(before) === isDown(after) ? [] : this.#podsOn(after ?? before),
     };
@@ -53,7 +55,9 @@ export class Kubelet implements Controller, NodePort {
     const inside = this.options.insideOf(pod.spec.nodeName as string);
     const nowMs = this.env.nowMs();
     const run = this.#runOf(pod, node, nowMs);
-    const nextMs = run.advance(pod, nowMs);
+    const nextMs = run.advance(pod, nowMs, (container) =>
+      referencesOf(container).every((reference) => this.#isThere(key.namespace, reference)),
+    );
     if (this.options.events)
       for (const { type, reason, message } of run.takeHappenings()) await inside.event(stored, type, reason, message);
     const written = await this.#write(inside, key, run, nowMs);
@@ -65,6 +69,11 @@ export class Kubelet implements Controller, NodePort {
       return undefined;
     }
     return nextMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, nextMs - this.env.nowMs());
+  }
+
+  #isThere(namespace: string, { resource, name, key }: Reference): boolean {
+    const data = fieldsOf(this.inside.get(resource, { namespace, name })?.["data"]);
+    return data[key] !== undefined;
   }
 
   log(pod: Stored, container: string): string {
@@ -116,6 +125,17 @@ export class Kubelet implements Controller, NodePort {
     return `containerd://${hex}`;
   }
 
+  /** Pods with a container that waits for it. */
+  #podsThatName(resource: Reference["resource"], { before, after }: Change): readonly Key[] {
+    const { namespace = "", name } = (after ?? before)?.metadata ?? { name: "" };
+    return this.inside
+      .list("pods", namespace)
+      .filter((pod) =>
+        (pod as unknown as Pod).spec.containers.flatMap(referencesOf).some((each) => each.resource === resource && each.name === name),
+      )
+      .map((pod) => ({ namespace, name: pod.metadata.name }));
+  }
+
   #podsOn(node: Stored | undefined): readonly Key[] {
     return this.inside
       .list("pods")
@@ -130,6 +150,22 @@ const addressMin = 2;
 function addressNumber(pod: Stored): number {
   const [, high, low] = /^10\.244\.(\d+)\.(\d+)$/.exec(textOf(fieldsOf(pod["status"])["podIP"])) ?? [];
   return high === undefined || low === undefined ? 0 : Number(high) * 256 + Number(low);
+}
+
+/** A value that a container's environment takes from elsewhere, and cannot do without. */
+interface Reference {
+  readonly resource: "configmaps" | "secrets";
+  readonly name: string;
+  readonly key: string;
+}
+
+function referencesOf({ env = [] }: Container): readonly Reference[] {
+  return env.flatMap(({ valueFrom }): readonly Reference[] => {
+    const { configMapKeyRef, secretKeyRef } = valueFrom ?? {};
+    const [resource, from] =
+      configMapKeyRef === undefined ? (["secrets", secretKeyRef] as const) : (["configmaps", configMapKeyRef] as const);
+    return from === undefined || from.optional === true ? [] : [{ resource, name: from.name ?? "", key: from.key }];
+  });
 }
 
 export function isDown(node: Stored): boolean {

@@ -17,6 +17,8 @@ const ephemeralRunMs = 1000;
 
 export class PodRun {
   readonly #runs = new Map<string, ContainerRun>();
+  /** Names of containers that lack something of their environment. */
+  #unconfigured: ReadonlySet<string> = new Set();
   readonly #ephemeral = new Map<string, number>();
   readonly #startMs: number;
   #podIP: string;
@@ -45,8 +47,12 @@ export class PodRun {
     }
   }
 
-  /** Everything that is due. @returns when something is next, or infinity */
-  advance(pod: Pod, nowMs: number): number {
+  /**
+   * Everything that is due. @returns when something is next, or infinity
+   * @param isConfigured whether what a container's environment refers to is there: it does not start before
+   */
+  advance(pod: Pod, nowMs: number, isConfigured: (container: Container) => boolean): number {
+    this.#unconfigured = new Set(pod.spec.containers.filter((container) => !isConfigured(container)).map(({ name }) => name));
     this.#ending ??= endingOf(pod, this.#startMs, nowMs);
     if (pod.metadata.deletionTimestamp !== undefined || this.#ending !== undefined) this.#stoppingMs ??= nowMs;
     let nextMs = this.#stoppingMs === undefined ? deadlineOf(pod, this.#startMs) : Number.POSITIVE_INFINITY;
@@ -58,8 +64,10 @@ export class PodRun {
       nextMs = Math.min(nextMs, run.advance(want, nowMs));
       allowed &&= isNativeSidecar(container) ? run.isRunning : run.endedFor(want) && run.exitCode === 0;
     }
-    for (const container of pod.spec.containers)
-      nextMs = Math.min(nextMs, this.#run(container).advance(this.#want(pod, container, allowed, false, false), nowMs));
+    for (const container of pod.spec.containers) {
+      const want = this.#want(pod, container, allowed && !this.#unconfigured.has(container.name), false, false);
+      nextMs = Math.min(nextMs, this.#run(container).advance(want, nowMs));
+    }
     if (this.#podIP === "" && this.#stoppingMs === undefined) this.#podIP = this.node.newPodIP();
     for (const { name } of pod.spec.ephemeralContainers ?? []) {
       const startedMs = this.#ephemeral.get(name) ?? nowMs;
@@ -82,7 +90,13 @@ export class PodRun {
   status(pod: Pod, nowMs: number): PodStatus {
     const initial = this.#initialized(pod);
     const blocked = initial ? "ContainerCreating" : "PodInitializing";
-    const containerStatuses = pod.spec.containers.map((container) => this.#run(container).status(container, nowMs, blocked));
+    const containerStatuses = pod.spec.containers.map((container) =>
+      this.#run(container).status(
+        container,
+        nowMs,
+        initial && this.#unconfigured.has(container.name) ? "CreateContainerConfigError" : blocked,
+      ),
+    );
     const initStatuses = (pod.spec.initContainers ?? []).map((container) => this.#initStatus(container, nowMs));
     const phase = this.#phase(pod, initial);
     const draft = { phase, containerStatuses, initStatuses, initial };

@@ -3,6 +3,7 @@ import { type ContainerRecreateRequest, containerRecreateRequests } from "../../
 import { conditionType, label } from "../../../src/api/names.ts";
 import { containerRecreate } from "../../../src/features/containerrecreate/index.ts";
 import { podReadiness } from "../../../src/features/pod-readiness/index.ts";
+import { sidecarSet } from "../../../src/features/sidecarset/index.ts";
 import { resourceName } from "../../../src/kube/kind.ts";
 import type { Pod } from "../../../src/kube/types.ts";
 import { recreatingAgents } from "../agents.ts";
@@ -104,7 +105,7 @@ function problemsOf(world: World): readonly string[] {
 
 export const containerRecreateKind: SceneKind = {
   name: "containerrecreate",
-  features: [containerRecreate, podReadiness],
+  features: [containerRecreate, podReadiness, sidecarSet],
   gates: { KruisePodReadinessGate: true },
   scene,
 };

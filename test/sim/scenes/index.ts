@@ -2,7 +2,9 @@
 import type { SceneKind } from "../scene.ts";
 import { cloneSetKind } from "./cloneset.ts";
 import { containerRecreateKind } from "./containerrecreate.ts";
+import { deletionProtectionKind } from "./deletion-protection.ts";
 import { imagePullingKind } from "./imagepulling.ts";
+import { launchPriorityKind } from "./launch-priority.ts";
 import { podUnavailableBudgetKind } from "./podunavailablebudget.ts";
 import { sidecarSetKind } from "./sidecarset.ts";
 
@@ -12,4 +14,6 @@ export const sceneKinds: readonly SceneKind[] = [
   podUnavailableBudgetKind,
   imagePullingKind,
   containerRecreateKind,
+  deletionProtectionKind,
+  launchPriorityKind,
 ];

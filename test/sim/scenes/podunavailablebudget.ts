@@ -2,6 +2,7 @@
 import type { CloneSet } from "../../../src/api/cloneset.ts";
 import { cloneSet } from "../../../src/features/cloneset/index.ts";
 import { podUnavailableBudget } from "../../../src/features/podunavailablebudget/index.ts";
+import { sidecarSet } from "../../../src/features/sidecarset/index.ts";
 import type { Pod, WorkloadObject } from "../../../src/kube/types.ts";
 import { namespace } from "../cluster.ts";
 import type { Dice } from "../dice.ts";
@@ -149,7 +150,7 @@ function acts(owner: Owner, create: () => Promise<unknown>): readonly Act[] {
 
 export const podUnavailableBudgetKind: SceneKind = {
   name: "podunavailablebudget",
-  features: [cloneSet, podUnavailableBudget],
+  features: [cloneSet, podUnavailableBudget, sidecarSet],
   gates: { PodUnavailableBudgetUpdateGate: true },
   scene,
 };
