@@ -17,7 +17,7 @@ const sizes: Sizes = {
   churnPods: 5,
   growth: [10, pods],
   admissionSeconds: 0.1,
-  crowd: [10, pods],
+  crowd: [10],
   agentPods: 1,
   agentPulls: 1,
   agentKills: 1,
