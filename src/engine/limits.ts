@@ -8,8 +8,10 @@ export const engineLimits = {
   retryBurst: 100,
   /** ms; events do not wake a failing key sooner than its back-off, up to here: a thousand events must not mean a thousand refused writes. */
   failurePauseMsMax: 1_000,
-  /** A key is planned again at the earliest after this many times what its last plan cost: planning stays under a tenth of a core. */
-  rationFactor: 10,
+  /** A key is planned again at the earliest after this many times what its last plan cost: planning stays under a twentieth of a core. */
+  rationFactor: 20,
+  /** While the actions of a key run it is planned for its status only, and may wait longer: a hundredth of a core. */
+  refreshFactor: 100,
   /** Failed outcomes of a key that its next status still shows. */
   failedKeptMax: 16,
   /** ms; the ration never holds a key longer. */

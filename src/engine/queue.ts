@@ -3,7 +3,7 @@
  * - one key is never in work twice at once; what wakes it meanwhile is remembered and served once, afterwards;
  * - keys that their users changed go before keys that were woken by noise, and each kind gets its turn;
  * - a failing key waits longer each time; a success forgets that;
- * - a key is planned again at the earliest after ten times what its last plan cost, so that a thousand events cost a few plans.
+ * - a key is planned again at the earliest after twenty times what its last plan cost, so that a thousand events cost a few plans.
  */
 import type { Env } from "../env/env.ts";
 import { type Key, keyText } from "../kube/kind.ts";
