@@ -240,7 +240,8 @@ export class Reconciler {
   #armRefresh(key: Key, acting: Acting): void {
     if (acting.timer !== undefined) return;
     const { env, status } = this.#deps;
-    const dueMs = acting.lastLookMs + Math.max(status.intervalMs, Math.min(engineLimits.rationMsMax, acting.costMs * engineLimits.refreshFactor));
+    const dueMs =
+      acting.lastLookMs + Math.max(status.intervalMs, Math.min(engineLimits.rationMsMax, acting.costMs * engineLimits.refreshFactor));
     acting.timer = env.after(Math.max(0, dueMs - env.monotonicMs()), () => {
       void this.#refresh(key, acting);
     });

@@ -32,6 +32,8 @@ export function budgetWakes({ before, after }: Seen<PodUnavailableBudget>, { rea
 }
 
 export function podWakes({ before, after }: Seen<Pod>, context: Context): Iterable<Key> {
+  // Most clusters have none, and every change of every pod comes by here.
+  if (context.read.list(podUnavailableBudgets).length === 0) return [];
   const pod = after ?? before;
   if (pod === undefined) return [];
   const { gates } = context.settings;
