@@ -82,7 +82,9 @@ function releases({ members, strangers, observed }: World): readonly Action[] {
     const id = factsOf(pod).instanceId;
     const claims = byId.get(id) ?? [];
     byId.delete(id);
-    return [releasePod(pod, cloneSet.metadata.uid, selector), ...claims.map((claim) => giveClaim(claim, pod, cloneSet.metadata.uid))];
+    // Claims first: once the pod has gone its way, nobody knows any more that they are its own.
+    const given = claims.map((claim) => giveClaim(claim, pod, cloneSet.metadata.uid));
+    return [...given, { ...releasePod(pod, cloneSet.metadata.uid, selector), after: given.map((action) => action.id) }];
   });
 }
 

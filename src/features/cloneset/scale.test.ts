@@ -269,6 +269,20 @@ describe("claims", () => {
     expect(world.claims.get(`data-${name}`)?.metadata.ownerReferences).toMatchObject([{ kind: "Pod", name }]);
   });
 
+  test("a pod is not released before it has its claims: afterwards nobody would know whose they are", () => {
+    const world = settled({ replicas: 1, volumeClaimTemplates: claims });
+    const name = firstPod(world);
+    const ownersOf = () =>
+      [world.pods.get(name), world.claims.get(`data-${name}`)].map((object) => object?.metadata.ownerReferences?.[0]?.kind);
+    world.accepts = ({ id }) => !id.startsWith("give-claim:");
+    world.setLabel(name, "app", "debug");
+    world.round();
+    expect(ownersOf()).toEqual(["CloneSet", "CloneSet"]);
+    world.accepts = () => true;
+    world.round();
+    expect(ownersOf()).toEqual([undefined, "Pod"]);
+  });
+
   test("claims in doubt are left alone, and looked at again", () => {
     const world = settled({ replicas: 1, volumeClaimTemplates: claims });
     const name = firstPod(world);

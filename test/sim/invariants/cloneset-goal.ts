@@ -25,7 +25,14 @@ export function cloneSetProblems(world: World, namespace: string, name: string):
   const set = world.get<CloneSet>("clonesets.apps.kruise.io", namespace, name);
   if (set === undefined) return ["there is no CloneSet"];
   const sight = look(world, set);
-  return [...countProblems(sight), ...moveProblems(sight), ...servingProblems(sight), ...statusProblems(sight), ...leftovers(world, sight)];
+  return [
+    ...onTheWay(sight),
+    ...countProblems(sight),
+    ...moveProblems(sight),
+    ...servingProblems(sight),
+    ...statusProblems(sight),
+    ...leftovers(world, sight),
+  ];
 }
 
 function look(world: World, set: CloneSet): Sight {
@@ -46,6 +53,12 @@ function look(world: World, set: CloneSet): Sight {
     held: new Map(reasons.map((reason) => [reason.on, reason.code])),
     isFree: !image.includes("bad") && !rolling?.paused && updateStrategy?.type !== "OnDelete" && rolling?.podUpdatePolicy !== "InPlaceOnly",
   };
+}
+
+/** What waits for nothing but its time is not at rest. */
+function onTheWay({ held }: Sight): readonly string[] {
+  const timed = /^(InPlaceUpdateGracePeriod|InPlaceUpdateNextBatch|WaitingForAvailability)$/;
+  return [...held].filter(([, code]) => timed.test(code)).map(([pod, code]) => `${pod} is on its way: ${code}`);
 }
 
 function countProblems({ set, active, old, held }: Sight): readonly string[] {
