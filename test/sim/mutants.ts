@@ -132,16 +132,6 @@ export const mutants: readonly Mutant[] = [
     executor: (executor) => ({ run: (actions, context) => executor.run(actions, { ...context, unclear: () => {} }) }),
   },
   {
-    name: "failures are taken for successes",
-    feature: "cloneset",
-    executor: (executor) => ({
-      run: async (actions, context) =>
-        (await executor.run(actions, context)).map((outcome) =>
-          outcome.result === "failed" ? { action: outcome.action, result: "done" as const } : outcome,
-        ),
-    }),
-  },
-  {
     name: "deletions without a version",
     feature: "cloneset",
     executor: acting((actions) =>

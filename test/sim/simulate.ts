@@ -130,6 +130,14 @@ async function storm(world: World, scene: Scene, dice: Dice, without: ReadonlySe
       void act.run(world, new Dice(dice.seed, name));
     });
   }
+  if (dice.chance(0.25) && !without.has("lastOutage")) {
+    happened.push("lastOutage");
+    world.env.after(Math.max(0, forMs - 100 - dice.upTo(3_000)), () => {
+      world.trace.note("world", "down", "apiserver", "until peace");
+      world.network.down = true;
+      world.network.cut();
+    });
+  }
   happened.push(...disasters(world, new Dice(dice.seed, "disasters"), forMs, without));
   happened.push(...[...requestFaults, ...watchFaults].filter((fault) => (world.options.shares[fault] ?? 0) > 0));
   await world.pass(forMs);

@@ -12,7 +12,7 @@ interface Sight {
   readonly updated: readonly Pod[];
   readonly old: readonly Pod[];
   /** Codes of reasons by pod; "" for the set as a whole. */
-  readonly held: ReadonlyMap<string, string>;
+  readonly held: ReadonlyMap<string, readonly string[]>;
   /** Nothing but time stands in the way of its goal. */
   readonly isFree: boolean;
 }
@@ -50,7 +50,7 @@ function look(world: World, set: CloneSet): Sight {
     active,
     updated: active.filter((pod) => revisionOf(pod) === target),
     old: active.filter((pod) => revisionOf(pod) !== target),
-    held: new Map(reasons.map((reason) => [reason.on, reason.code])),
+    held: new Map([...Map.groupBy(reasons, ({ on }) => on)].map(([on, all]) => [on, all.map(({ code }) => code)])),
     isFree: !image.includes("bad") && !rolling?.paused && updateStrategy?.type !== "OnDelete" && rolling?.podUpdatePolicy !== "InPlaceOnly",
   };
 }
@@ -58,7 +58,9 @@ function look(world: World, set: CloneSet): Sight {
 /** What waits for nothing but its time is not at rest. */
 function onTheWay({ held }: Sight): readonly string[] {
   const timed = /^(InPlaceUpdateGracePeriod|InPlaceUpdateNextBatch|WaitingForAvailability)$/;
-  return [...held].filter(([, code]) => timed.test(code)).map(([pod, code]) => `${pod} is on its way: ${code}`);
+  return [...held]
+    .filter(([, codes]) => codes.some((code) => timed.test(code)))
+    .map(([pod, codes]) => `${pod} is on its way: ${codes.join(" ")}`);
 }
 
 function countProblems({ set, active, old, held }: Sight): readonly string[] {
@@ -69,7 +71,7 @@ function countProblems({ set, active, old, held }: Sight): readonly string[] {
   if (
     (active.length >= replicas && active.length <= replicas + surge) ||
     held.has("") ||
-    [...held.values()].some((code) => code.startsWith("Deletion"))
+    [...held.values()].flat().some((code) => code.startsWith("Deletion"))
   )
     return [];
   return [`${active.length} pods, replicas ${replicas}, and no reason why`];
@@ -82,7 +84,7 @@ function moveProblems({ set, updated, old, held, isFree }: Sight): readonly stri
   if (missing <= 0) return [];
   const silent = old.filter((pod) => !held.has(pod.metadata.name)).map((pod) => `${pod.metadata.name} is old, and no reason why`);
   if (!isFree || old.some(isBad)) return silent;
-  return [...silent, `${missing} pods could move and do not (${[...held.values()].join(" ")})`];
+  return [...silent, `${missing} pods could move and do not (${[...held.values()].flat().join(" ")})`];
 }
 
 function servingProblems({ active, held, isFree }: Sight): readonly string[] {

@@ -3,11 +3,12 @@
  * did behind its back is no fault of its own, what its own process did (or one that had ended before it began) always counts.
  */
 import type { CloneSet } from "../../../src/api/cloneset.ts";
+import { parseTime } from "../../../src/kube/time.ts";
 import type { KubeObject, PersistentVolumeClaim, Pod } from "../../../src/kube/types.ts";
 import type { Write } from "../../../src/sandbox/index.ts";
 import type { Manager } from "../manager.ts";
 import type { Author, Watcher, World } from "../world.ts";
-import { controllerUid, countOf, instanceOf, isActive, isMarked, isServing, revisionOf } from "./pods.ts";
+import { conditionOf, controllerUid, countOf, instanceOf, isActive, isMarked, isServing, revisionOf } from "./pods.ts";
 
 /** What the planner looked at: the part of it that this file reads. */
 interface View {
@@ -62,6 +63,8 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
         const known = seen.get(uid);
         // It takes nothing from the users as far as it knows. Of marked pods it has to know: they go at exactly the version that was seen.
         if (known === undefined || (!isServing(known) && !isMarked(known))) return undefined;
+        // Neither does one that nobody counts on yet.
+        if (!isMarked(known) && isYoung(known, view.cloneSet.spec.minReadySeconds ?? 0, manager.env.nowMs())) return undefined;
         const { replicas = 1, updateStrategy } = view.cloneSet.spec;
         const rolling = updateStrategy?.rollingUpdate;
         const allowed = countOf(rolling?.maxUnavailable, replicas, "up", Math.ceil(replicas * 0.2));
@@ -162,6 +165,20 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
       },
     },
     {
+      name: "deleted for a reason that still holds",
+      wrote(write, { manager }) {
+        if (!isPod(write) || manager === undefined || write.before === undefined) return undefined;
+        const before = write.before as unknown as Pod;
+        const goes = write.after === undefined || write.after.metadata.deletionTimestamp !== undefined;
+        const owner = ownerOf(before);
+        if (!goes || before.metadata.deletionTimestamp !== undefined || isMarked(before) || owner === undefined) return undefined;
+        const view = viewOf(manager, owner);
+        const seen = view?.pods.find(({ metadata }) => metadata.uid === before.metadata.uid);
+        if (view === undefined || seen === undefined || !isMarked(seen)) return undefined;
+        return `${manager.name} deleted ${before.metadata.name}, which was marked when it looked and is not any more`;
+      },
+    },
+    {
       name: "one pod a slot",
       wrote(write) {
         if (!isPod(write) || write.before !== undefined || write.after === undefined) return undefined;
@@ -211,6 +228,14 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
     },
   ];
 }
+
+/** Whether it may not have been ready for long enough when somebody decided about it, a moment ago. */
+function isYoung(pod: Pod, minReadySeconds: number, nowMs: number): boolean {
+  if (minReadySeconds === 0) return false;
+  const sinceMs = parseTime(conditionOf(pod, "Ready")?.lastTransitionTime) ?? 0;
+  return sinceMs + minReadySeconds * 1000 + decidedMsMax > nowMs;
+}
+const decidedMsMax = 10_000;
 
 function matches({ spec }: CloneSet, pod: Pod): boolean {
   const labels = (spec.selector as { matchLabels?: Record<string, string> }).matchLabels ?? {};

@@ -8,7 +8,6 @@ import type { Dice } from "../dice.ts";
 import { cloneSetWatchers } from "../invariants/cloneset.ts";
 import { cloneSetProblems } from "../invariants/cloneset-goal.ts";
 import { noStorm } from "../invariants/common.ts";
-import { isMarked } from "../invariants/pods.ts";
 import type { Act, Scene, SceneKind } from "../scene.ts";
 import { healNodes, podsPath, somePod } from "../user.ts";
 import type { World } from "../world.ts";
@@ -139,10 +138,14 @@ function acts(create: () => Promise<unknown>): readonly Act[] {
         world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: "true" } } }),
       ),
     ),
-    act("unmark pods", 1, async (world) => {
-      for (const pod of world.list<Pod>("pods", namespace).filter(isMarked))
-        await world.ask("PATCH", `${podsPath}/${pod.metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: null } } });
-    }),
+    act("mark pod and think again", 2, (world, dice) =>
+      onPod(world, dice, async ({ metadata }) => {
+        const mark = (value: string | null) =>
+          world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { [label.specifiedDelete]: value } } });
+        await mark("true");
+        world.env.after(dice.upTo(1_500), () => void mark(null));
+      }),
+    ),
     act("podsToDelete", 2, (world, dice) =>
       onPod(world, dice, async ({ metadata }) => {
         const replicas = world.get<CloneSet>(resource, namespace, "web")?.spec.replicas ?? 1;
