@@ -427,10 +427,11 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
 
   test("drain, cordon, taint", async () => {
     const ns = await fresh();
-    await kubectl(`create deployment d -n ${ns} --image=nginx:1 --replicas=3`);
-    await kubectl(`rollout status deployment/d -n ${ns} --timeout=20s`);
-    await kubectl(`drain node-2 --ignore-daemonsets --pod-selector=app=d --timeout=20s`);
-    await kubectl(`rollout status deployment/d -n ${ns} --timeout=20s`);
+    // Of all namespaces: no budget of another test may be asked.
+    await kubectl(`create deployment drained -n ${ns} --image=nginx:1 --replicas=3`);
+    await kubectl(`rollout status deployment/drained -n ${ns} --timeout=20s`);
+    await kubectl(`drain node-2 --ignore-daemonsets --pod-selector=app=drained --timeout=20s`);
+    await kubectl(`rollout status deployment/drained -n ${ns} --timeout=20s`);
     expect(await kubectl(`get pods -n ${ns} -o 'jsonpath={.items[*].spec.nodeName}'`)).not.toContain("node-2");
     expect(await kubectl("get node node-2 --no-headers")).toContain("Ready,SchedulingDisabled");
     await kubectl("uncordon node-2");
