@@ -26,6 +26,8 @@ export interface Controller<O = unknown, S = unknown> {
   readonly of: Kind;
   /** The flag that sets the number of workers ("cloneset-workers"), and its default. */
   readonly workers: { readonly flag?: string; readonly count: number };
+  /** ms from one plan of a key to the next that other objects' news ask for; the first of them is heard at once. Default 0. */
+  readonly calmMs?: number;
   /** Runs only when this holds (gates); its kinds must be served as well. */
   readonly enabled?: (settings: Settings) => boolean;
   /** Which objects wake which keys. `of` itself need not be listed: every change of it wakes its own key. */

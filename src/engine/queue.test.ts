@@ -167,6 +167,22 @@ describe("ration", () => {
   });
 });
 
+test("the first news are heard at once, the next ones together, a user's change and what is due at any time", async () => {
+  const { env, queue, ran } = tryOut({ calmMs: 100, end: () => ({ next: "done", plannedAtMs: env.monotonicMs(), costMs: 0 }) });
+  const times = () => ran.map(({ atMs }) => atMs - (ran[0]?.atMs ?? 0));
+  for (let round = 0; round < 15; round += 1) {
+    queue.add(key("web"));
+    await env.advance(10);
+  }
+  await env.runUntilIdle();
+  expect(times()).toEqual([0, 100, 200]);
+  queue.add(key("web"), "fresh");
+  await env.advance(1);
+  queue.addAfter(key("web"), 20);
+  await env.advance(30);
+  expect(ran).toHaveLength(5);
+});
+
 test("a key that writes for ever is slowed down, one that rests now and then is not", async () => {
   const { env, queue, ran } = tryOut({ workMs: 0, end: () => ({ next: "done", acted: true }) });
   for (let round = 0; round < 3_000; round += 1) {

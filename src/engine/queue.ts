@@ -44,6 +44,8 @@ export interface QueueOptions {
   readonly backoff?: BackoffLimits;
   readonly metrics?: Metrics;
   readonly rationFactor?: number;
+  /** ms from one plan of a key to the next that noise asks for; the first of its news is heard at once. Default 0. */
+  readonly calmMs?: number;
 }
 
 interface Entry {
@@ -64,6 +66,8 @@ interface Entry {
   notBeforeMs: number;
   /** A failing key: noise does not wake it before this. */
   quietUntilMs: number;
+  /** News after the first wait until this: they come in bursts. What is due by its own clock does not. */
+  calmUntilMs: number;
   acts: TokenBucket | undefined;
 }
 
@@ -161,13 +165,14 @@ export class WorkQueue {
       failures: 0,
       notBeforeMs: Number.NEGATIVE_INFINITY,
       quietUntilMs: Number.NEGATIVE_INFINITY,
+      calmUntilMs: Number.NEGATIVE_INFINITY,
       acts: undefined,
     };
     this.#entries.set(text, entry);
     return entry;
   }
 
-  #wake(entry: Entry, priority: Priority): void {
+  #wake(entry: Entry, priority: Priority, isDue = false): void {
     if (entry.state === "working") {
       if (entry.again !== "fresh") entry.again = priority;
       this.#options.wokenInWork?.(entry.key);
@@ -181,7 +186,8 @@ export class WorkQueue {
       }
       return;
     }
-    const earliestMs = priority === "fresh" ? entry.notBeforeMs : Math.max(entry.notBeforeMs, entry.quietUntilMs);
+    const calmUntilMs = isDue ? Number.NEGATIVE_INFINITY : entry.calmUntilMs;
+    const earliestMs = priority === "fresh" ? entry.notBeforeMs : Math.max(entry.notBeforeMs, entry.quietUntilMs, calmUntilMs);
     if (this.#env.monotonicMs() < earliestMs) {
       this.#schedule(entry, earliestMs, priority);
       return;
@@ -208,7 +214,7 @@ export class WorkQueue {
     entry.dueAtMs = Number.POSITIVE_INFINITY;
     // The delay was counted from the end of the pause, which must not delay it once more.
     if (entry.quietUntilMs <= atMs) entry.quietUntilMs = Number.NEGATIVE_INFINITY;
-    this.#wake(entry, entry.duePriority);
+    this.#wake(entry, entry.duePriority, true);
   }
 
   #pump(): void {
@@ -264,6 +270,7 @@ export class WorkQueue {
     const factor = this.#options.rationFactor ?? engineLimits.rationFactor;
     if (worked.plannedAtMs !== undefined)
       entry.notBeforeMs = worked.plannedAtMs + Math.min(engineLimits.rationMsMax, (worked.costMs ?? 0) * factor);
+    if (worked.plannedAtMs !== undefined) entry.calmUntilMs = worked.plannedAtMs + (this.#options.calmMs ?? 0);
     if (worked.acted) {
       entry.acts ??= new TokenBucket(engineLimits.actsPerSecond, engineLimits.actsBurst);
       entry.notBeforeMs = Math.max(entry.notBeforeMs, nowMs + entry.acts.takeMs(nowMs));

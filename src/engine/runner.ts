@@ -248,6 +248,7 @@ export class Runner {
       wokenInWork: (key) => reconciler.wokenInWork(key),
       backoff: this.#options.backoff,
       metrics: this.#metrics,
+      calmMs: controller.calmMs,
     });
     return { queue, reconciler, status };
   }

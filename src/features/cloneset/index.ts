@@ -22,6 +22,8 @@ export const cloneSetController = controller({
   name: "cloneset-controller",
   of: cloneSets,
   workers: { flag: "cloneset-workers", count: 3 },
+  // Ten pods of a rollout tell of themselves forty times, mostly in the same second.
+  calmMs: 100,
   watches,
   concerns: (change) => cloneSetConcerns(change as Seen<CloneSet>),
   reads: [controllerRevisions, nodes],
