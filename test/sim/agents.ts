@@ -86,8 +86,15 @@ export function pullingAgents(world: World): void {
   });
 }
 
-/** Requests get on one step at a time. One in eight is never taken notice of. */
-export function recreatingAgents(world: World): void {
+/** What the agent asks of the container runtime: the simulated kubelet reads it off the pod. */
+function stop(world: World, { metadata, spec }: ContainerRecreateRequest): void {
+  const script = spec.containers.map(({ name }) => `${name}:dead@0`).join(",");
+  const path = `/api/v1/namespaces/${metadata.namespace}/pods/${spec.podName}`;
+  void world.ask("PATCH", path, { metadata: { annotations: { "sandbox.kruise.io/probes": script } } }, "merge", agent);
+}
+
+/** Requests get on one step at a time. One in eight is never taken notice of. @param stops whether their containers end, which shows in pods that are not restarted */
+export function recreatingAgents(world: World, stops = false): void {
   const dice = world.dice("agents/recreate");
   const due = new Map<string, number>();
   const deaf = new Set<string>();
@@ -108,6 +115,7 @@ export function recreatingAgents(world: World): void {
       const completionTime = formatTime(world.env.nowMs());
       const containerRecreateStates = names.map((name) => ({ name, phase: "Succeeded", isKilled: true }));
       writeStatus(world, "containerrecreaterequests", request, { phase: "Completed", completionTime, containerRecreateStates });
+      if (stops) stop(world, request);
     }
     return true;
   };

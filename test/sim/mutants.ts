@@ -282,6 +282,16 @@ export const mutants: readonly Mutant[] = [
       }),
     ),
   },
+  {
+    name: "requests that came to nothing are not made again",
+    feature: "sidecarterminator",
+    controller: only("sidecarterminator-controller", (controller) => ({
+      plan: (observed, nowMs) => {
+        const { requeueAfterMs: _, ...plan } = controller.plan(observed, nowMs);
+        return plan;
+      },
+    })),
+  },
 ];
 let turns = 0;
 

@@ -148,6 +148,7 @@ async function peace(world: World, scene: Scene, lateMs: number): Promise<void> 
   world.trace.note("world", "healed", "", "");
   world.network.heal();
   world.network.down = false;
+  world.skewMs = 0;
   // What was set off before may still end a process.
   await world.pass(5_000);
   if (world.leader === undefined) world.startManager();

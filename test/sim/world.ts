@@ -61,7 +61,7 @@ export class World {
   /** Writes of managers, and of everybody. */
   managerWrites = 0;
   writes = 0;
-  /** Instance ids whose claims two leaders have spoiled between them. */
+  /** Instance ids whose claims two processes have spoiled between them. */
   readonly excused = new Set<string>();
   /** How far the clocks of managers are off. */
   skewMs = 0;

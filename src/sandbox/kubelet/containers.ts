@@ -84,7 +84,7 @@ export function behaviourOf(pod: Pod, container: Container, isInit: boolean, tim
     neverReady: never === "true" || (never ?? "").split(",").includes(container.name),
     stopMs: seconds("delete-delay-seconds") ?? times.stopMs,
     probes: isInit ? [] : probesOf(asked("probes"), container.name),
-    exit: exitOf(pod, isInit, asked("exit-code"), seconds("run-seconds") ?? 1000),
+    exit: exitOf(pod, isInit, exitCodeOf(asked("exit-code"), container.name), seconds("run-seconds") ?? 1000),
   };
 }
 
@@ -121,6 +121,13 @@ export function endingOf(pod: Pod, startMs: number, nowMs: number): { readonly r
 export function deadlineOf(pod: Pod, startMs: number): number {
   const seconds = (pod.spec as { readonly activeDeadlineSeconds?: number }).activeDeadlineSeconds;
   return seconds === undefined ? Number.POSITIVE_INFINITY : startMs + seconds * 1000;
+}
+
+/** `0`: for all containers; `main:0,other:1`: for those that are named, and the others run on. */
+function exitCodeOf(script: string | undefined, container: string): string | undefined {
+  if (script === undefined || !script.includes(":")) return script;
+  const entry = script.split(",").find((each) => each.trim().startsWith(`${container}:`));
+  return entry === undefined ? "never" : entry.slice(entry.indexOf(":") + 1).trim();
 }
 
 function exitOf(pod: Pod, isInit: boolean, code: string | undefined, afterMs: number): Behaviour["exit"] {

@@ -7,6 +7,7 @@ import { imagePullingKind } from "./imagepulling.ts";
 import { launchPriorityKind } from "./launch-priority.ts";
 import { podUnavailableBudgetKind } from "./podunavailablebudget.ts";
 import { sidecarSetKind } from "./sidecarset.ts";
+import { sidecarTerminatorKind } from "./sidecarterminator.ts";
 
 export const sceneKinds: readonly SceneKind[] = [
   cloneSetKind,
@@ -16,4 +17,5 @@ export const sceneKinds: readonly SceneKind[] = [
   containerRecreateKind,
   deletionProtectionKind,
   launchPriorityKind,
+  sidecarTerminatorKind,
 ];
