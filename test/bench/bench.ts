@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Manager, type Rig, startRig, waitFor } from "../rig/index.ts";
 import { AuditLog, type Counted } from "./audit.ts";
 import { type Lag, type LagBuckets, lagBetween, lagBuckets } from "./lag.ts";
-import { cpuSeconds, cpuSecondsByThread, cpuSecondsOf, forgetPeak, load, memoryMiB } from "./processes.ts";
+import { cpuSeconds, cpuSecondsByThread, cpuSecondsOf, forgetPeak, heldUpSeconds, load, memoryMiB } from "./processes.ts";
 
 /** What one scenario cost. Times in seconds, memory in MiB. */
 export interface Measured {
@@ -23,6 +23,8 @@ export interface Measured {
   /** The manager's CPU time by thread of its runtime; what ended threads spent is in none of them. */
   readonly threads?: Readonly<Record<string, number>>;
   readonly lag?: Lag;
+  /** Of the wall time: the manager was ready to run and others had the cores. Its event loop lags by that, too. */
+  readonly heldUpSeconds?: number;
   /** Load average of the machine before it began: above the number of cores, others were at work as well. */
   readonly loadBefore: number;
   /** Figures of this scenario only. */
@@ -109,6 +111,7 @@ export class Bench {
     const cpuBefore = cpuSeconds(pid);
     const threadsBefore = cpuSecondsByThread(pid);
     const clusterBefore = cpuSecondsOf(cluster);
+    const heldUpBefore = heldUpSeconds(pid);
     const startedMs = performance.now();
     await work();
     const wallSeconds = (performance.now() - startedMs) / 1000;
@@ -132,6 +135,7 @@ export class Bench {
       ...requestFigures(this.audit.count()),
       threads,
       lag,
+      heldUpSeconds: heldUpSeconds(pid) - heldUpBefore,
       loadBefore,
       ...(more === undefined ? {} : { more: more() }),
     });

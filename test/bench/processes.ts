@@ -38,6 +38,11 @@ export function cpuSecondsOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
+/** How long the first thread, which runs the JavaScript, was ready to run and others had the cores, in seconds. */
+export function heldUpSeconds(pid: number): number {
+  return Number(read(`/proc/${pid}/schedstat`).split(" ")[1] ?? 0) / 1e9;
+}
+
 /** Resident memory now and at its highest since the last `forgetPeak`, in MiB. */
 export function memoryMiB(pid: number): { readonly now: number; readonly peak: number } {
   const status = read(`/proc/${pid}/status`);

@@ -17,7 +17,8 @@ export function markdown({ machine, command, commit, date, measured }: Report): 
     "|---|---|---|---|---|---|",
     ...measured.map((one) => {
       const row = rows.find(({ scenario }) => scenario === one.scenario);
-      const lag = one.lag === undefined ? "–" : `p99 ≤ ${one.lag.p99Ms} ms, max ≤ ${one.lag.maxMs} ms`;
+      const heldUp = one.heldUpSeconds === undefined ? "" : `; ${one.heldUpSeconds.toFixed(1)} s without a core`;
+      const lag = one.lag === undefined ? "–" : `p99 ≤ ${one.lag.p99Ms} ms, max ≤ ${one.lag.maxMs} ms${heldUp}`;
       return `| ${row?.title ?? one.scenario} | ${row?.go ?? "–"} | ${row?.target ?? "–"} | ${figures(one)} | ${lag} | ${one.loadBefore} |`;
     }),
   ];
