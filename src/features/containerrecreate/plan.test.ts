@@ -221,6 +221,20 @@ describe("readiness", () => {
     expect(condition("KruisePodReady")?.status).toBe("True");
   });
 
+  test("a request that goes while the pod is about to be held: the pod is left alone, for nobody would ever let it in again", async () => {
+    await start({ gated: true }, draft);
+    // The first write of the plan meets a server that has the request no more.
+    house.world.fault = ({ verb, kind }) => {
+      if (verb !== "patch" || kind !== "ContainerRecreateRequest" || seen() === undefined) return undefined;
+      house.world.drop(containerRecreateRequests, key());
+      return undefined;
+    };
+    daemon({ phase: "Recreating" });
+    await advance(5);
+    expect(seen()).toBeUndefined();
+    expect(condition("KruisePodReady")?.status).toBe("True");
+  });
+
   test("a crash between any two writes leaves nothing behind", async () => {
     for (let crashAt = 1; crashAt <= 6; crashAt += 1) {
       await start({ gated: true }, draft);

@@ -94,7 +94,8 @@ function unreadyActions(request: Request, pod: Readonly<Pod>, nowMs: number): re
   const hold = needsKey(pod, key)
     ? [change<Pod>({ id: "hold", on: refOf(pods, pod as Pod), after: ["finalizer"], goneIsFine: false, steps: [addKeyStep(key, nowMs)] })]
     : [];
-  return [onRequest(request, "finalizer", [finalizerStep]), ...hold, { ...grace, after: [hold.length > 0 ? "hold" : "finalizer"] }];
+  // A request that is gone holds nothing: what follows must not happen without it.
+  return [onRequest(request, "finalizer", [finalizerStep], false), ...hold, { ...grace, after: [hold.length > 0 ? "hold" : "finalizer"] }];
 }
 
 const finalizerStep: Step = {
@@ -237,6 +238,11 @@ function keyOfRequest(request: Request) {
   return recreateKey(namespace, name);
 }
 
-function onRequest(request: Request, id: string, steps: readonly Step[]): Action {
-  return change<ContainerRecreateRequest>({ id, on: refOf(containerRecreateRequests, request as ContainerRecreateRequest), steps });
+function onRequest(request: Request, id: string, steps: readonly Step[], goneIsFine = true): Action {
+  return change<ContainerRecreateRequest>({
+    id,
+    on: refOf(containerRecreateRequests, request as ContainerRecreateRequest),
+    steps,
+    goneIsFine,
+  });
 }

@@ -50,6 +50,8 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
       return;
     }
   };
+  /** Since when a pod is written down as let through: as long as it is, it counts as down, and may be taken again. */
+  const recordedSince = new Map<string, number>();
   /** When its figures last changed for another reason than that pods come and go. */
   let countedMs = 0;
   let counted = "";
@@ -71,6 +73,9 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
         const now = JSON.stringify([spec, status?.observedGeneration, status?.totalReplicas, status?.desiredAvailable]);
         if (now !== counted) countedMs = world.env.monotonicMs();
         counted = now;
+        const recorded = new Set([...Object.keys(status?.disruptedPods ?? {}), ...Object.keys(status?.unavailablePods ?? {})]);
+        for (const name of recordedSince.keys()) if (!recorded.has(name)) recordedSince.delete(name);
+        for (const name of recorded) if (!recordedSince.has(name)) recordedSince.set(name, world.env.monotonicMs());
         return undefined;
       },
     },
@@ -94,6 +99,7 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
         if (budget?.status === undefined || !isKnown() || budget.metadata.deletionTimestamp !== undefined) return undefined;
         const desired = desiredOf(budget, total);
         const { status } = budget;
+        if ((recordedSince.get(before.metadata.name) ?? countedMs) < countedMs) return undefined;
         // It has to have been counted since it was changed.
         if (
           status.observedGeneration !== budget.metadata.generation ||
