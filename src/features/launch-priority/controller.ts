@@ -30,6 +30,8 @@ export const launchPriorityController = controller<Observed, never>({
 });
 
 const barrierId = "barrier";
+/** ms until the barrier of a pod is looked for again that has been let go and has not started everything. */
+const missingAgainMs = 30_000;
 
 export function planLaunch({ pod, barrier }: Observed): Plan<never> {
   if (!barrier.ok && barrier.why !== "notFound") return { actions: [], retry: `reading the barrier: ${failureText(barrier)}` };
@@ -37,7 +39,8 @@ export function planLaunch({ pod, barrier }: Observed): Plan<never> {
   // Everything down to the highest that is not ready may run: also after the ConfigMap got lost on the way.
   const open = isCompleted(pod) ? all : all.filter((priority) => waiting[0] === undefined || priority >= waiting[0]);
   const actions = [...openBarrier(pod, open, barrier.ok ? barrier.object : undefined)];
-  if (isCompleted(pod)) return { actions };
+  // Nobody tells when a barrier goes: as long as a container may miss it, it is looked for.
+  if (isCompleted(pod)) return { actions, requeueAfterMs: missingAgainMs };
   const isLast = waiting.length <= 1 || (barrier.ok && isOf(barrier.object, pod) && hasKey(barrier.object, waiting.at(-1)));
   if (isLast) {
     const after = actions.length > 0 ? [barrierId] : [];

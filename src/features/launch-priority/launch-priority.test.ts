@@ -145,6 +145,16 @@ describe("the controller", () => {
     await house.stop();
   });
 
+  test("deleted while a container that may start has not started yet: nothing of the pod changes, and the barrier still comes back", async () => {
+    const { house, keys, report, completed } = await launch({ a: 1, b: 0 });
+    const missing = { ready: false, state: { waiting: { reason: "CreateContainerConfigError" } } };
+    await report({ a: {}, b: missing });
+    expect([keys(), completed()]).toEqual([["p_0", "p_1"], true]);
+    house.world.drop(configMaps, barrierKeyOf);
+    await house.env.advance(60_000);
+    expect(keys()).toEqual(["p_0", "p_1"]);
+  });
+
   test("the barrier of an earlier pod of that name is not taken for this one's", async () => {
     const house = await startHouse([launchPriorityController]);
     house.world.add(configMaps, {

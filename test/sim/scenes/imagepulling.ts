@@ -14,6 +14,7 @@ import { healNodes } from "../user.ts";
 import type { Watcher, World } from "../world.ts";
 
 const base = `/apis/apps.kruise.io/v1beta1/namespaces/${namespace}`;
+const ownImage = "job-";
 const jobsOf = (world: World) => world.list<ImagePullJob>(resourceName(imagePullJobs), namespace);
 const nodeImagesOf = (world: World) => world.list<NodeImage>(resourceName(nodeImages));
 
@@ -26,7 +27,9 @@ function scene(world: World, dice: Dice): Scene {
     ...(own.chance(0.6) ? { parallelism: own.between(1, 2) } : {}),
     pullPolicy: { timeoutSeconds: 30, backoffLimit: 1 },
   });
-  const image = (own: Dice) => `repo/${own.pick(["a", "b"])}:${own.pick(["v", "v", "v", "bad", "slow"])}${own.between(1, 3)}`;
+  /** Half of them are of one job only. */
+  const image = (own: Dice) =>
+    `repo/${own.chance(0.5) ? `${ownImage}${made}` : own.pick(["a", "b"])}:${own.pick(["v", "v", "v", "bad", "slow"])}${own.between(1, 3)}`;
   const create = (own: Dice) => {
     made += 1;
     const metadata = { name: `job-${made}`, namespace };
@@ -88,9 +91,16 @@ function parallelism(world: World): Watcher {
       for (const job of jobsOf(world)) {
         const { uid, name } = job.metadata;
         const { parallelism: max } = job.spec;
-        // A task that another job has begun anew is not of this one's making, and an image that was changed leaves tasks of the one before.
-        if (typeof max !== "number" || was.has(uid) || !is.has(uid) || job.metadata.generation !== 1) continue;
-        const busy = nodeImagesOf(world).filter((nodeImage) => busyFor(nodeImage, true).has(uid)).length;
+        // Of images of several jobs, one begins anew what another has finished; and one that was changed leaves tasks of the one before.
+        if (
+          typeof max !== "number" ||
+          !job.spec.image.startsWith(`repo/${ownImage}`) ||
+          was.has(uid) ||
+          !is.has(uid) ||
+          job.metadata.generation !== 1
+        )
+          continue;
+        const busy = nodeImagesOf(world).filter((nodeImage) => busyFor(nodeImage).has(uid)).length;
         if (busy > max) return `${manager.name} told ${after.metadata.name} for ${name}: ${busy} nodes are pulling, parallelism ${max}`;
       }
       return undefined;
@@ -104,13 +114,13 @@ function ownersOf(nodeImage: NodeImage | undefined): ReadonlySet<string> {
   return new Set(tasks.flatMap((task) => (task.ownerReferences ?? []).flatMap(({ uid }) => (uid === undefined ? [] : [uid]))));
 }
 
-/** Uids of the jobs that have something under way there. @param alone no other job has begun it, or may begin it anew */
-function busyFor(nodeImage: NodeImage, alone = false): ReadonlySet<string> {
+/** Uids of the jobs that have something under way there. */
+function busyFor(nodeImage: NodeImage): ReadonlySet<string> {
   const uids = new Set<string>();
   for (const [image, entry] of imagesOf(nodeImage))
     for (const task of tagsOf(entry)) {
       const status = statusOf(nodeImage, image, task);
-      if ((status !== undefined && isOver(status)) || (alone && (task.ownerReferences ?? []).length > 1)) continue;
+      if (status !== undefined && isOver(status)) continue;
       for (const owner of task.ownerReferences ?? []) if (owner.uid !== undefined) uids.add(owner.uid);
     }
   return uids;
