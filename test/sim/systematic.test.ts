@@ -15,16 +15,21 @@ const claims = [
 
 type Rolling = NonNullable<NonNullable<CloneSet["spec"]["updateStrategy"]>["rollingUpdate"]>;
 
+interface Case extends Scenario {
+  readonly hasClaims: boolean;
+}
+
 function scenario(
   name: string,
   spec: Partial<CloneSet["spec"]>,
   rolling: Rolling,
   change: object | ((world: World) => Promise<unknown>),
-): Scenario {
+): Case {
   const updateStrategy = { type: "RollingUpdate" as const, rollingUpdate: { maxUnavailable: 1, ...rolling } };
   const whole = { replicas: 3, selector: { matchLabels: labels }, template: template("app:v1"), ...spec, updateStrategy };
   return {
     name,
+    hasClaims: spec.volumeClaimTemplates !== undefined,
     scene: (world) => cloneSetScene(world, fixedDice(name), { whole }),
     act: (world) => (typeof change === "function" ? change(world) : world.ask("PATCH", path, { spec: change })),
   };
@@ -33,7 +38,7 @@ function scenario(
 const inPlace: Rolling = { podUpdatePolicy: "InPlaceIfPossible" };
 const recreate: Rolling = { podUpdatePolicy: "ReCreate" };
 
-const scenarios: readonly Scenario[] = [
+const scenarios: readonly Case[] = [
   scenario("scale up", { volumeClaimTemplates: claims }, inPlace, { replicas: 6 }),
   scenario("in place", {}, inPlace, { template: template("app:v2") }),
   scenario(
@@ -52,18 +57,22 @@ const scenarios: readonly Scenario[] = [
   scenario("both at once", { replicas: 4 }, recreate, { replicas: 3, template: template("app:v2") }),
 ];
 
+/** Without claims there is one write to revisions, which the other blows cover. */
+const claimsAndRevisions: Blow = { kind: "stale", resources: ["persistentvolumeclaims", "controllerrevisions"] };
+
 const blows: readonly (readonly [string, Blow])[] = [
   ["a crash", { kind: "crash" }],
   ["a takeover", { kind: "takeover" }],
   ["pods that stand still", { kind: "stale", resources: ["pods"] }],
   ["everything that stands still", { kind: "stale", resources: ["pods", "clonesets", "persistentvolumeclaims", "controllerrevisions"] }],
-  ["claims and revisions that stand still", { kind: "stale", resources: ["persistentvolumeclaims", "controllerrevisions"] }],
+  ["claims and revisions that stand still", claimsAndRevisions],
   ["a gap in the watch", { kind: "gap" }],
 ];
 
 for (const each of scenarios)
   describe(each.name, () => {
-    for (const [what, blow] of blows)
+    for (const [what, blow] of blows) {
+      if (blow === claimsAndRevisions && !each.hasClaims) continue;
       test(`${what} after every write`, async () => {
         const plain = await course(cloneSetKind, each);
         expect(plain.problems, plain.trace.join("\n")).toEqual([]);
@@ -73,4 +82,5 @@ for (const each of scenarios)
           if (problems.length > 0) throw new Error([`after write ${at}: ${problems.join("; ")}`, ...trace.slice(-60)].join("\n"));
         }
       });
+    }
   });
