@@ -48,9 +48,9 @@ async function runPart(part: PartName): Promise<Tally> {
     case "check":
       return check();
     case "unit":
-      return tests(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000 });
+      return tests(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000, sideBySide: true });
     case "sim":
-      return tests(["./test/sim", "./test/fidelity", "./test/sandbox"], { timeoutMs: 600_000 });
+      return tests(["./test/sim", "./test/fidelity", "./test/sandbox"], { timeoutMs: 600_000, sideBySide: true });
     case "cluster":
     case "node":
       return onRealParts(part);
@@ -78,9 +78,13 @@ async function check(): Promise<Tally> {
   return tally;
 }
 
+const sideBySide = ["--parallel=2", "--no-isolate"];
+
 interface Options {
   readonly timeoutMs: number;
   readonly env?: Record<string, string>;
+  /** Two files at a time. Default: one after the other. */
+  readonly sideBySide?: boolean;
 }
 
 interface Outcome {
@@ -116,7 +120,7 @@ async function steadied(paths: readonly string[], options: Options): Promise<Tal
 async function run(paths: readonly string[], options: Options): Promise<Outcome> {
   const present = paths.filter((path) => existsSync(path));
   if (present.length === 0) return { tally: emptyTally, failed: [] };
-  const child = Bun.spawn([bun, "test", `--timeout=${options.timeoutMs}`, ...present], {
+  const child = Bun.spawn([bun, "test", `--timeout=${options.timeoutMs}`, ...(options.sideBySide ? sideBySide : []), ...present], {
     stdout: "inherit",
     stderr: "pipe",
     env: { ...process.env, ...options.env },

@@ -71,6 +71,7 @@ describe("problems", () => {
     ["self.nothing(1)", "undeclared reference to 'nothing'"],
     ["9223372036854775807 + 1", "integer overflow"],
     ["int(1.0 / 0.0)", "range error"],
+    ["has()", "invalid argument to has() macro"],
   ] as const)
     test(text, () => expect(() => of(text)).toThrow(says));
   for (const text of ["1 +", "(1", "a b", "#", "[1,,2]", "'open"])

@@ -73,6 +73,7 @@ class Evaluation {
       case "?:":
         return this.of(this.#truth(args[0] as Expression, names) ? (args[1] as Expression) : (args[2] as Expression), names);
       case "has":
+        if (args.length !== 1) throw new Unsupported("invalid argument to has() macro");
         return this.#has(args[0] as Expression, names);
       default:
         break;
