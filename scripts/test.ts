@@ -78,8 +78,6 @@ async function check(): Promise<Tally> {
   return tally;
 }
 
-const sideBySide = ["--parallel=2", "--no-isolate"];
-
 interface Options {
   readonly timeoutMs: number;
   readonly env?: Record<string, string>;
@@ -120,11 +118,14 @@ async function steadied(paths: readonly string[], options: Options): Promise<Tal
 async function run(paths: readonly string[], options: Options): Promise<Outcome> {
   const present = paths.filter((path) => existsSync(path));
   if (present.length === 0) return { tally: emptyTally, failed: [] };
-  const child = Bun.spawn([bun, "test", `--timeout=${options.timeoutMs}`, ...(options.sideBySide ? sideBySide : []), ...present], {
-    stdout: "inherit",
-    stderr: "pipe",
-    env: { ...process.env, ...options.env },
-  });
+  const child = Bun.spawn(
+    [bun, "test", `--timeout=${options.timeoutMs}`, ...(options.sideBySide ? ["--parallel=2", "--no-isolate"] : []), ...present],
+    {
+      stdout: "inherit",
+      stderr: "pipe",
+      env: { ...process.env, ...options.env },
+    },
+  );
   let text = "";
   for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
     process.stderr.write(chunk);
