@@ -49,9 +49,8 @@ const requestTimeoutMs = 60_000;
 const throttledTriesMax = 20;
 const throttledPauseMs = 250;
 
-/** 429, or a definition that changes: its old storage answers what is under way with "apiserver is shutting down". */
-const asksToComeBack = ({ status, body }: Answer<unknown>): boolean =>
-  status === 429 || (status === 503 && statusMessage(body).includes("shutting down"));
+/** A definition that changes: its old storage sends away what comes just then. */
+const isBetweenStorages = ({ status, body }: Answer<unknown>): boolean => status === 503 && statusMessage(body).includes("shutting down");
 
 export class ApiClient {
   constructor(
@@ -61,8 +60,12 @@ export class ApiClient {
     private readonly userAgent = "kruiser-rig",
   ) {}
 
-  /** One request. Any HTTP status is an answer; only a broken connection throws. */
+  /** One request. Any HTTP status is an answer (but that of a definition that changes, which asks to come back); only a broken connection throws. */
   async request<T = unknown>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
+    return this.untilNot(isBetweenStorages, () => this.once<T>(method, path, body, contentType));
+  }
+
+  private async once<T>(method: string, path: string, body?: unknown, contentType?: ContentType): Promise<Answer<T>> {
     const response = await this.send(method, path, AbortSignal.timeout(requestTimeoutMs), body, contentType);
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.includes("json") ?? false;
@@ -97,10 +100,17 @@ export class ApiClient {
   }
 
   /** As every client does: a server that asks to come back later (while a definition changes, say) is asked again. */
-  private async patiently<T>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
+  private patiently<T>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
+    return this.untilNot(
+      ({ status }) => status === 429,
+      () => this.request<T>(method, path, body, contentType),
+    );
+  }
+
+  private async untilNot<T>(isTooEarly: (answer: Answer<T>) => boolean, ask: () => Promise<Answer<T>>): Promise<Answer<T>> {
     for (let tries = 1; ; tries += 1) {
-      const answer = await this.request<T>(method, path, body, contentType);
-      if (!asksToComeBack(answer) || tries === throttledTriesMax) return answer;
+      const answer = await ask();
+      if (!isTooEarly(answer) || tries === throttledTriesMax) return answer;
       await Bun.sleep(throttledPauseMs);
     }
   }
