@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { annotation } from "../../src/api/names.ts";
 import { cloneSetManifest, cloneSetPath, imageOf, type Loose, names, openShop } from "../lib/shop.ts";
-import { type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
@@ -313,7 +313,7 @@ ${
     expect((await get<{ metadata: { generation: number } }>(namespace, version, "sample"))?.metadata.generation).toBe(generation!);
     expect(await kubectl(namespace, ["describe", "clone", "sample"])).toContain("SuccessfulUpdatePodInPlace");
     await kubectl(namespace, ["delete", "clone", "sample"]);
-    await shop.until("the pods to be gone", () => shop.allPods.length === 0);
+    await shop.until("the pods to be gone", () => shop.allPods.length === 0, collectedMs);
   });
 
   test.concurrent("edit", async () => {

@@ -1,7 +1,7 @@
 /** CloneSet: whose pods are whose. Numbers are those of the list for shared machinery; "8.N" the CloneSet's edge cases. */
 import { beforeAll, expect, test } from "bun:test";
 import { cloneSetManifest, cloneSetPath, idOf, isReady, names, openShop, Shop } from "../lib/shop.ts";
-import { type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
@@ -88,8 +88,8 @@ test.concurrent("8.24: a pod deleted by hand is replaced at once under another n
   await shop.until("the replacement", () => shop.pods.length === 2 && !names(shop.allPods).includes(name));
   await shop.settled();
   await rig.admin.delete(shop.path, { propagationPolicy: "Background" });
-  await shop.until("all pods to be gone", () => shop.allPods.length === 0);
-  await waitFor("all revisions to be gone", async () => (await shop.revisions()).length === 0);
+  await shop.until("all pods to be gone", () => shop.allPods.length === 0, collectedMs);
+  await waitFor("all revisions to be gone", async () => (await shop.revisions()).length === 0, { timeoutMs: collectedMs });
 });
 
 test.concurrent("8.17: names too long for the revision label: told, not silent", async () => {

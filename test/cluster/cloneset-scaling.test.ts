@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { label } from "../../src/api/names.ts";
 import { conditionOf, idOf, isAvailable, isReady, lifecycleOf, names, openShop, revisionOf, type Shop, watchBudget } from "../lib/shop.ts";
-import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
@@ -165,7 +165,7 @@ describe("claims", () => {
     });
     await shop.until("the successor", () => shop.pods.length === 2 && !shop.pods.some((pod) => idOf(pod) === idOf(gone)));
     await shop.settled();
-    await waitFor("the claim to be gone", async () => (await rig.admin.get(claimPath)) === undefined, { timeoutMs: 60_000 });
+    await waitFor("the claim to be gone", async () => (await rig.admin.get(claimPath)) === undefined, { timeoutMs: collectedMs });
     expect(names(await shop.claims())).toEqual(shop.pods.map((pod) => `data-web-${idOf(pod)}`).sort());
   });
 });

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { label } from "../../src/api/names.ts";
-import { type ObjectLike, type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, type ObjectLike, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
 import { type Guarded, guarded, type Loose, Yard } from "./guards.ts";
 
@@ -24,7 +24,7 @@ const relabel = (path: string, value: string | null) =>
 const refusal = (text: string) => ({ status: 403, body: { reason: "Forbidden", message: expect.stringContaining(text) } });
 const key = `forbidden by ResourcesProtectionDeletion for ${label.deletionProtection}`;
 const isGone = (path: string) =>
-  waitFor(`${path} to be gone`, async () => (await rig.admin.get(path)) === undefined, { timeoutMs: 60_000 });
+  waitFor(`${path} to be gone`, async () => (await rig.admin.get(path)) === undefined, { timeoutMs: collectedMs });
 
 const template = { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "main", image: "nginx:v1" }] } };
 const workload = (replicas: number) => ({ replicas, selector: { matchLabels: { app: "web" } }, template });

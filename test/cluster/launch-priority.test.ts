@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from "bun:test";
 import { annotation } from "../../src/api/names.ts";
 import type { ConfigMap, EnvVar, Pod } from "../../src/kube/types.ts";
 import { type Loose, openShop } from "../lib/shop.ts";
-import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 
 let rig: Rig;
@@ -105,5 +105,5 @@ test.concurrent("29: the barrier goes with its pod", async () => {
   await create(namespace, [container("sidecar", "1"), container("main")], { [podAnnotations.neverReady]: "main" });
   await waitFor("completion", () => isCompleted(namespace, "web"));
   await rig.admin.delete(`${podsPath(namespace)}/web`);
-  await waitFor("the barrier to be gone", async () => (await barrier(namespace, "web")) === undefined, { timeoutMs: 50_000 });
+  await waitFor("the barrier to be gone", async () => (await barrier(namespace, "web")) === undefined, { timeoutMs: collectedMs });
 });

@@ -5,7 +5,7 @@ import { annotation } from "../../src/api/names.ts";
 import type { SidecarSet } from "../../src/api/sidecarset.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { isReady, type Loose, restartsOf } from "../lib/shop.ts";
-import { type Manager, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, type Manager, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { cluster, startTimeoutMs } from "./cluster.ts";
 import { containerNames, entryOf, imageIn, note, openYard, setPath, sidecar, whitelist, type Yard } from "./sidecars.ts";
 
@@ -275,12 +275,11 @@ describe("counters", () => {
     const yard = await open();
     await yard.set();
     await yard.crowd(2);
-    // The server's garbage collector looks for new kinds every half minute.
     expect(await yard.revisions()).toMatchObject([
       { metadata: { ownerReferences: [{ kind: "SidecarSet", controller: true, blockOwnerDeletion: true }] } },
     ]);
     await yard.remove();
-    await waitFor("the revisions to be collected", async () => (await yard.revisions()).length === 0, { timeoutMs: 55_000 });
+    await waitFor("the revisions to be collected", async () => (await yard.revisions()).length === 0, { timeoutMs: collectedMs });
     expect(yard.pods.map(containerNames)).toEqual([
       ["side", "main"],
       ["side", "main"],

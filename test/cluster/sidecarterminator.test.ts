@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import type { ContainerRecreateRequest } from "../../src/api/containerrecreaterequest.ts";
 import type { EnvVar, Pod } from "../../src/kube/types.ts";
-import { podAnnotations, type Rig, waitFor } from "../rig/index.ts";
+import { collectedMs, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
 import { guarded, Yard } from "./guards.ts";
 
@@ -45,7 +45,7 @@ test("1, 18: a request is made and let in, told, and goes with the pod", async (
   expect(made.spec.containers[0]?.statusContext?.containerID).toStartWith("containerd://");
   await waitFor("the event", async () => (await yard.events("SidecarTerminator")).length === 1);
   await yard.delete("job", "?gracePeriodSeconds=0");
-  await waitFor("the request to be collected", async () => (await request()) === undefined, { timeoutMs: 60_000 });
+  await waitFor("the request to be collected", async () => (await request()) === undefined, { timeoutMs: collectedMs });
 }, 90_000);
 
 test.each([

@@ -31,7 +31,7 @@ export type { Manager, ManagerOptions } from "./manager.ts";
 export type { RealNode } from "./node.ts";
 export type { Process, Ran } from "./process.ts";
 export type { Registry } from "./registry.ts";
-export { GiveUp, waitFor } from "./wait.ts";
+export { collectedMs, GiveUp, waitFor } from "./wait.ts";
 
 export interface RigOptions {
   /** Simulated nodes, `kwok-0` …. Default 3. */

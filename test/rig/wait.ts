@@ -7,6 +7,9 @@ export interface WaitOptions {
   readonly intervalMs?: number;
 }
 
+/** The server's garbage collector looks for new kinds every half minute, and may have to begin anew when one changes. */
+export const collectedMs = 150_000;
+
 /**
  * Looks until `fn` answers something truthy, and returns that.
  * @param what reads as the end of "waited for …", e.g. "pod web-0 to be Ready"
