@@ -37,6 +37,8 @@ import { recordPath } from "./state-dir.ts";
 const controllersDrainMsMax = 30_000;
 /** Where other replicas may be: until the API server asks one of those, which a Service or another replica takes a moment to see to. */
 const webhooksLingerMs = 1_500;
+/** For how long webhooks and conversions may keep the caches of admission from being filled. */
+const definitionsFirstMsMax = 2_000;
 
 /** Why the process ends with code 1: said to the user, not thrown around. */
 class Fatal extends Error {}
@@ -229,16 +231,18 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
   const ensure = () => {
     for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
   };
-  ensure();
   const voices = eventPort(events);
-  let filling: Promise<void> | undefined = caches
-    .settled(
+  let filling: Promise<void> | undefined;
+  const fill = async () => {
+    // A definition that changes sends away whoever reads its kind just then: the first way to this manager is laid before.
+    await Promise.race([admission.initialized, sleep(env, definitionsFirstMsMax)]);
+    ensure();
+    await caches.settled(
       reads.filter((kind) => served.serves(kind)),
       options.flags["controller-cache-sync-timeout"],
-    )
-    .then(() => {
-      filling = undefined;
-    });
+    );
+    filling = undefined;
+  };
   const admission = startAdmission({
     env,
     settings,
@@ -265,6 +269,7 @@ function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts
     unready: () => filling,
     protectionLogPath: options.flags["protection-log-path"],
   });
+  filling = fill();
   // A kind that appears or goes may open or close a path.
   served.changed(() => {
     ensure();

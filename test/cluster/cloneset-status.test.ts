@@ -102,7 +102,7 @@ test("how rollouts and updates in place ended, and how long they took, is counte
       );
     return {
       completed: value('kruiser_rollout_outcome_total{result="completed"}'),
-      timed: value('kruiser_rollout_duration_seconds_count{result="completed",phase="progressing"}'),
+      timed: value('kruiser_rollout_duration_seconds_count{phase="progressing",result="completed"}'),
       inPlace: value("kruiser_inplace_update_seconds_count"),
     };
   };
