@@ -7,21 +7,8 @@ import { fieldsOf, itemsOf } from "../kube/json.ts";
 import { issueIdentity } from "./identity.ts";
 import { installKruise, managerHost, managerService, startManagerInside } from "./manager-inside.ts";
 import { createSandbox, type Sandbox } from "./sandbox.ts";
+import { until } from "./testing/world.ts";
 import { webhooksInside } from "./webhooks-inside.ts";
-
-/** What waits for the file system or for cryptography gets real time; everything else has the clock of `env`. */
-async function until<T>(env: FakeEnv, work: Promise<T>): Promise<T> {
-  let done = false;
-  const settled = work.finally(() => {
-    done = true;
-  });
-  settled.catch(() => {});
-  while (!done) {
-    await env.advance(5);
-    await Bun.sleep(1);
-  }
-  return settled;
-}
 
 async function call(sandbox: Sandbox, method: string, path: string, body?: unknown, type = "application/json") {
   const headers = { "content-type": type, accept: "application/json", "user-agent": "user" };

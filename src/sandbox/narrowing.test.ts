@@ -7,6 +7,7 @@ import { fieldsOf, itemsOf, textOf } from "../kube/json.ts";
 import { issueIdentity } from "./identity.ts";
 import { installKruise, managerHost, managerService, startManagerInside } from "./manager-inside.ts";
 import { createSandbox } from "./sandbox.ts";
+import { until } from "./testing/world.ts";
 import { webhooksInside } from "./webhooks-inside.ts";
 
 test("pod webhooks are narrowed to what exists, with the manager's own match conditions, in virtual time", async () => {
@@ -19,31 +20,21 @@ test("pod webhooks are narrowed to what exists, with the manager's own match con
     return inside.fetch(url, request);
   };
   const sandbox = createSandbox(env, { fetch, serviceUrl: inside.serviceUrl });
-  /** What waits for the file system or for cryptography gets real time; everything else has the clock of `env`. */
-  const until = async <T>(work: Promise<T>): Promise<T> => {
-    let done = false;
-    const settled = work.finally(() => {
-      done = true;
-    });
-    settled.catch(() => {});
-    while (!done) {
-      await env.advance(5);
-      await Bun.sleep(1);
-    }
-    return settled;
-  };
   const call = async (method: string, path: string, body?: unknown) => {
     const headers = { "content-type": "application/json", accept: "application/json", "user-agent": "user" };
-    const answer = await until(sandbox.handle({ method, path, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }));
+    const answer = await until(
+      env,
+      sandbox.handle({ method, path, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }),
+    );
     return { status: answer.status, body: fieldsOf(JSON.parse(String(answer.body))) };
   };
   await sandbox.start();
-  await until(installKruise(env, sandbox, await issueIdentity([managerHost], env.nowMs())));
+  await until(env, installKruise(env, sandbox, await issueIdentity([managerHost], env.nowMs())));
   const flags = ["--narrow-pod-webhooks"];
   const fatal = (message: string) => {
     throw new Error(message);
   };
-  const manager = await until(startManagerInside(env, { sandbox, webhooks: inside, stateDir, fatal, flags }));
+  const manager = await until(env, startManagerInside(env, { sandbox, webhooks: inside, stateDir, fatal, flags }));
   const configuration = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/kruise-mutating-webhook-configuration";
   const conditions = async () => itemsOf(fieldsOf(itemsOf((await call("GET", configuration)).body["webhooks"])[0])["matchConditions"]);
   let serial = 0;
@@ -98,6 +89,6 @@ test("pod webhooks are narrowed to what exists, with the manager's own match con
   await env.advance(95_000);
   expect(await create({ app: "web", zone: "1" })).toMatchObject({ names: "main", asked: 0 });
   env.stop();
-  await until(manager.stop());
+  await until(env, manager.stop());
   rmSync(stateDir, { recursive: true, force: true });
 }, 120_000);

@@ -67,6 +67,20 @@ export class World {
   }
 }
 
+/** What waits for the file system or for cryptography gets real time; everything else has the clock of `env`. */
+export async function until<T>(env: FakeEnv, work: Promise<T>): Promise<T> {
+  let done = false;
+  const settled = work.finally(() => {
+    done = true;
+  });
+  settled.catch(() => {});
+  while (!done) {
+    await env.advance(5);
+    await Bun.sleep(1);
+  }
+  return settled;
+}
+
 export const template = (image: string, labels: Readonly<Record<string, string>> = { app: "web" }, spec: Fields = {}): Fields => ({
   metadata: { labels },
   spec: { containers: [{ name: "main", image }], ...spec },
