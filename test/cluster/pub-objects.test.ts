@@ -92,11 +92,16 @@ describe("budgets as objects", () => {
   test("31: pods of the cluster itself are never guarded", async () => {
     const yard = await open();
     const path = "/api/v1/namespaces/kube-system/pods";
+    const budgets = "/apis/policy.kruise.io/v1beta1/namespaces/kube-system/podunavailablebudgets";
+    const name = yard.namespace;
+    const spec = { selector: { matchLabels: { app: name } }, minAvailable: 1 };
+    await yard.admin.create(budgets, { apiVersion: "policy.kruise.io/v1beta1", kind: "PodUnavailableBudget", metadata: { name }, spec });
     await yard.admin.create(path, {
-      metadata: { name: yard.namespace, labels: { app: yard.namespace }, annotations: { [annotation.relatedPub]: "web" } },
+      metadata: { name, labels: { app: name }, annotations: { [annotation.relatedPub]: name } },
       spec: { containers: [{ name: "main", image: "nginx:v1" }] },
     });
-    await yard.admin.delete(`${path}/${yard.namespace}`);
+    await yard.admin.delete(`${path}/${name}`);
+    await yard.admin.delete(`${budgets}/${name}`);
   }, 90_000);
 
   test("any kind with a scale counts, without a right to read it", async () => {

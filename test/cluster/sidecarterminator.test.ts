@@ -46,7 +46,7 @@ test("1, 18: a request is made and let in, told, and goes with the pod", async (
   await waitFor("the event", async () => (await yard.events("SidecarTerminator")).length === 1);
   await yard.delete("job", "?gracePeriodSeconds=0");
   await waitFor("the request to be collected", async () => (await request()) === undefined, { timeoutMs: collectedMs });
-}, 90_000);
+}, 240_000);
 
 test.each([
   ["9", "0", "Succeeded"],

@@ -35,7 +35,11 @@ async function start(): Promise<House> {
   await rig.install();
   const node = rig.nodes[0]!;
   const manager = await rig.startManager({
-    flags: ["--v=1", "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true", "--nodeimage-creation-delay=1s"],
+    flags: [
+      "--v=1",
+      "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true,SidecarTerminator=true",
+      "--nodeimage-creation-delay=1s",
+    ],
   });
   // As in the manifest.
   const env = { BUN_JSC_useJIT: "0" };
