@@ -26,9 +26,10 @@ const idleDeployment = {
     template: { metadata: { labels: { app: "probe" } }, spec: { containers: [{ name: "c", image: "x" }] } },
   },
 };
-/** A server that meets another write tries again, and asks again. */
+/** A server that meets another write, or changed what its cache did not show yet, tries again, and asks again. */
 function distinct(asked: Asked | undefined): Json[] {
-  const known = new Map((asked ?? []).map((request) => [JSON.stringify([request.operation, request.object, request.oldObject]), request]));
+  const part = (object: Json | null) => [object?.metadata.labels, object?.data];
+  const known = new Map((asked ?? []).map((request) => [JSON.stringify([request.operation, part(request.object)]), request]));
   return [...known.values()];
 }
 const configurations = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
@@ -153,8 +154,8 @@ export const webhookCases: readonly Case[] = [
       await b.must(b.patch(b.core("configmaps/a"), { metadata: { labels: { probe: "yes" } } }));
       // The old object counts as well.
       await b.must(b.patch(b.core("configmaps/a"), { metadata: { labels: { probe: null } } }));
-      await b.must(b.patch(b.core("configmaps/a"), { data: { k: "w" } }));
-      expect(distinct(asked)).toHaveLength(2);
+      const labels = distinct(asked).map(({ object }) => object.metadata.labels);
+      expect(labels).toEqual([{ probe: "yes" }, undefined]);
     },
   ),
   hooked(
@@ -177,7 +178,7 @@ export const webhookCases: readonly Case[] = [
       await b.must(b.patch(b.core("configmaps/a"), { metadata: { labels: { x: "y" } } }));
       expect(asked).toHaveLength(0);
       await b.must(b.patch(b.core("configmaps/a"), { data: { k: "w" } }));
-      expect(distinct(asked)).toHaveLength(1);
+      expect(new Set(asked?.map(({ object }) => object.data.k))).toEqual(new Set(["w"]));
     },
   ),
   hooked(
