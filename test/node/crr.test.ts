@@ -355,7 +355,8 @@ describe("sidecars of a job that is done", () => {
     const { metadata } = await room.pod("job", [main("0"), room.app("side", { env: [ends] })], { restartPolicy: "Never" });
     const pod = await room.seePod("job", "to have ended", (seen) => endOf(seen, "side") !== undefined, 60_000);
     expect([endOf(pod, "main")?.exitCode, containerOf(pod, "side").restartCount]).toEqual([0, 0]);
-    expect((await room.completed(`sidecar-termination-${metadata.uid}`)).spec.containers.map(({ name }) => name)).toEqual(["side"]);
+    const request = await room.requestNow(`sidecar-termination-${metadata.uid}`);
+    expect(request?.spec.containers.map(({ name }) => name)).toEqual(["side"]);
     await room.seeEvents("job", "SidecarTerminator", "sidecarterminator-controller");
   });
 
