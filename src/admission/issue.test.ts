@@ -86,7 +86,7 @@ test("an authority of before signs on, with its own kind of key", async () => {
 });
 
 const openssl = Bun.which("openssl");
-test.skipIf(openssl === null)("OpenSSL verifies the chain", async () => {
+test.skipIf(openssl === null)("OpenSSL verifies the chain (skipped where there is no openssl)", async () => {
   const folder = mkdtempSync(join(tmpdir(), "kruiser-issue-"));
   try {
     const made = await issueCertificates(host, Date.now());

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { steerConnections } from "./steering.ts";
 
+/** Elsewhere the kernel has nothing to steer with, and `steerConnections` is not called. */
 const onLinux = process.platform === "linux" ? test : test.skip;
 
 onLinux("every new connection goes to the listener that was chosen", async () => {

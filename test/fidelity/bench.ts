@@ -224,8 +224,6 @@ export function pathOf(b: Bench, at: string): string {
 export interface Case {
   readonly name: string;
   run(bench: Bench): Promise<void>;
-  /** Why the sandbox may differ here. */
-  readonly differs?: string;
 }
 
 export const shortType = (body: Json): string => `${body?.reason}: ${body?.message}`;

@@ -17,7 +17,5 @@ const server = { fetch: sandbox.fetch, url: "http://in-process" };
 
 for (const [group, cases] of Object.entries(groups))
   describe(group, () => {
-    for (const { name, run, differs } of cases)
-      if (differs === undefined) test.concurrent(name, async () => run(await Bench.create(server)), timeoutMs);
-      else test.skip(`${name} (differs: ${differs})`, () => {});
+    for (const { name, run } of cases) test.concurrent(name, async () => run(await Bench.create(server)), timeoutMs);
   });

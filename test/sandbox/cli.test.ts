@@ -1,61 +1,35 @@
 /** The commands for people against the sandbox, as they are typed: what they say, what they change, and what they answer. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { CloneSet } from "../../src/api/cloneset.ts";
 import type { SidecarSet } from "../../src/api/sidecarset.ts";
-import { silentLogger } from "../../src/env/log.ts";
-import { systemEnv } from "../../src/env/system.ts";
 import type { Pod, WorkloadObject } from "../../src/kube/types.ts";
-import { type RunningSandbox, runSandbox } from "../../src/sandbox/run.ts";
+import { type Ran, sandboxHouse, words } from "./house.ts";
 
-const dir = mkdtempSync(join(tmpdir(), "kruise-cli-"));
-const stop = new AbortController();
-let running: RunningSandbox;
+const house = sandboxHouse({ nodes: 3, speed: 20 });
+const { dir } = house;
 
-beforeAll(async () => {
-  const fatal = (message: string) => {
-    throw new Error(message);
-  };
-  const env = systemEnv(silentLogger, stop.signal);
-  running = await runSandbox(env, { hostname: "127.0.0.1", port: 0, dataDir: undefined, nodes: 3, speed: 20, fatal });
+beforeAll(() => {
   // Stands in for kubectl: says what it was asked, and ends as it is told.
   writeFileSync(
     join(dir, "kubectl"),
     '#!/bin/sh\n[ "$1" = kustomize ] && exec cat "$2"\necho "kubectl $*"\nfor last; do :; done\ncase "$last" in exit-7) exit 7;; esac\n',
   );
   chmodSync(join(dir, "kubectl"), 0o755);
-}, 30_000);
-afterAll(async () => {
-  stop.abort();
-  await running?.stop();
-  rmSync(dir, { recursive: true, force: true });
-}, 30_000);
+});
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kruise(line: string, stdin = ""): Promise<Ran> {
-  const words = [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ""));
-  const child = Bun.spawn([process.execPath, "src/main.ts", ...words], {
+const kruise = (line: string, stdin = ""): Promise<Ran> =>
+  house.run([process.execPath, "src/main.ts", ...words(line)], {
+    stdin,
     cwd: join(import.meta.dir, "../.."),
-    env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir, PATH: `${dir}${delimiter}${process.env["PATH"] ?? ""}` },
-    stdin: new TextEncoder().encode(stdin),
-    stdout: "pipe",
-    stderr: "pipe",
+    env: { PATH: `${dir}${delimiter}${process.env["PATH"] ?? ""}` },
   });
-  const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
-  return { code, out, err };
-}
 
 type Loose = Record<string, unknown>;
 async function api<T = Loose>(method: string, path: string, body?: object, type = "application/json"): Promise<T> {
-  const { clusters, users } = JSON.parse(await Bun.file(running.kubeconfigPath).text());
-  const answer = await fetch(`${running.url}${path}`, {
+  const { clusters, users } = JSON.parse(await Bun.file(house.running.kubeconfigPath).text());
+  const answer = await fetch(`${house.running.url}${path}`, {
     method,
     headers: { authorization: `Bearer ${users[0].user.token}`, "content-type": type },
     tls: { ca: Buffer.from(clusters[0].cluster["certificate-authority-data"], "base64").toString() },
@@ -500,7 +474,7 @@ test("protect and unprotect", async () => {
   const { ns, path, get } = await shop();
   expect((await kruise(`protect clone/web -n ${ns}`)).out).toBe("cloneset.apps.kruise.io/web protected\n");
   expect((await get()).metadata.labels).toEqual({ "policy.kruise.io/delete-protection": "Always" });
-  expect((await kruise(`unprotect clone/web -n ${ns} -v6`)).err).toContain(`PATCH ${running.url}${path} 200\n`);
+  expect((await kruise(`unprotect clone/web -n ${ns} -v6`)).err).toContain(`PATCH ${house.running.url}${path} 200\n`);
   expect((await get()).metadata.labels).toBeUndefined();
 });
 
@@ -549,7 +523,7 @@ describe("looking", () => {
     const line = `"${process.execPath}" src/main.ts rollout pause clone/web -o json -n ${ns} | (sleep 1; cat)`;
     const child = Bun.spawn(["/bin/sh", "-c", line], {
       cwd: join(import.meta.dir, "../.."),
-      env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir },
+      env: { ...process.env, KUBECONFIG: house.running.kubeconfigPath, HOME: dir },
       stdout: "pipe",
     });
     const object = JSON.parse(await new Response(child.stdout).text()) as CloneSet;

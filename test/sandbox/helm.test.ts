@@ -1,42 +1,19 @@
-/** Helm against the sandbox: a chart of its own making comes, changes, is tested and goes. Skipped where there is no Helm. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Helm against the sandbox: a chart of its own making comes, changes, is tested and goes. In CI Helm is made for it; elsewhere it is skipped where there is none. */
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { silentLogger } from "../../src/env/log.ts";
-import { systemEnv } from "../../src/env/system.ts";
-import { type RunningSandbox, runSandbox } from "../../src/sandbox/run.ts";
-import { cacheDir } from "../rig/binaries.ts";
+import { binary, cacheDir } from "../rig/binaries.ts";
+import { sandboxHouse, words } from "./house.ts";
 
+if (process.env["CI"] === "true") await binary("helm");
 const cached = [
   ...new Bun.Glob("helm-*/helm").scanSync({ cwd: join(cacheDir(), "bin"), onlyFiles: true, throwErrorOnBrokenSymlink: false }),
 ];
 const helmPath = Bun.which("helm") ?? (cached[0] === undefined ? "" : join(cacheDir(), "bin", cached[0]));
-const dir = mkdtempSync(join(tmpdir(), "helm-"));
-const stop = new AbortController();
-let running: RunningSandbox;
-
-beforeAll(async () => {
-  const fatal = (message: string) => {
-    throw new Error(message);
-  };
-  const env = systemEnv(silentLogger, stop.signal);
-  running = await runSandbox(env, { hostname: "127.0.0.1", port: 0, dataDir: undefined, nodes: 2, speed: 10, fatal });
-}, 30_000);
-afterAll(async () => {
-  stop.abort();
-  await running.stop();
-  rmSync(dir, { recursive: true, force: true });
-}, 30_000);
+const house = sandboxHouse({ nodes: 2, speed: 10 });
 
 async function helm(line: string): Promise<string> {
-  const child = Bun.spawn([helmPath, ...line.split(" ")], {
-    cwd: dir,
-    env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  const { code, out, err } = await house.run([helmPath, ...words(line)]);
   if (code !== 0) throw new Error(`helm ${line}: ${code}\n${err}${out}`);
   return out;
 }

@@ -1,19 +1,17 @@
 /**
  * Stock kubectl against the sandbox: what people type. Each is tried that is at hand: the one on PATH, and the rig's, where
- * it had to get one. `KUBECTL` names others, separated by ":"; without any, these are skipped.
+ * it had to get one: in CI it gets it here. `KUBECTL` names others, separated by ":"; without any, these are skipped.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { silentLogger } from "../../src/env/log.ts";
-import { systemEnv } from "../../src/env/system.ts";
-import { type RunningSandbox, runSandbox } from "../../src/sandbox/run.ts";
-import { cacheDir, kubernetesVersion } from "../rig/binaries.ts";
+import { binary, cacheDir, kubernetesVersion } from "../rig/binaries.ts";
+import { type Ran, sandboxHouse, words } from "./house.ts";
 
 // Each is a dozen processes, one after the other.
 setDefaultTimeout(60_000);
 
+if (process.env["CI"] === "true") await binary("kubectl");
 const ofRig = join(cacheDir(), "bin", `kubectl-${kubernetesVersion}`, "kubectl");
 const atHand = [Bun.which("kubectl") ?? "", existsSync(ofRig) ? ofRig : ""];
 const kubectls = new Map(
@@ -25,51 +23,17 @@ function clientVersion(path: string): string {
   const { stdout } = Bun.spawnSync([path, "version", "--client", "-o", "json"]);
   return (JSON.parse(stdout.toString()) as { clientVersion: { gitVersion: string } }).clientVersion.gitVersion;
 }
-const dir = mkdtempSync(join(tmpdir(), "kubectl-"));
-const stop = new AbortController();
-let running: RunningSandbox;
+const house = sandboxHouse({ nodes: 3, speed: 10 });
+const { dir } = house;
 
-beforeAll(async () => {
-  if (kubectls.size === 0) return;
-  const fatal = (message: string) => {
-    throw new Error(message);
-  };
-  const env = systemEnv(silentLogger, stop.signal);
-  running = await runSandbox(env, { hostname: "127.0.0.1", port: 0, dataDir: undefined, nodes: 3, speed: 10, fatal });
-}, 30_000);
-afterAll(async () => {
-  stop.abort();
-  await running?.stop();
-  rmSync(dir, { recursive: true, force: true });
-}, 30_000);
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(args: readonly string[], stdin = "", env: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = Bun.spawn([kubectlPath, ...args], {
-    env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir, ...env },
-    stdin: new TextEncoder().encode(stdin),
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
-  return { code, out, err };
-}
+const run = (args: readonly string[], stdin = "", env: Readonly<Record<string, string>> = {}): Promise<Ran> =>
+  house.run([kubectlPath, ...args], { stdin, env });
 
 /** A command line that has to succeed. @returns what it printed */
 async function kubectl(line: string, stdin = ""): Promise<string> {
   const { code, out, err } = await run(words(line), stdin);
   if (code !== 0) throw new Error(`kubectl ${line}: ${code}\n${err}${out}`);
   return out;
-}
-
-/** Split at spaces; '…' keeps them. */
-function words(line: string): string[] {
-  return [...line.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ""));
 }
 
 /** Each test has a namespace of its own. */
@@ -117,7 +81,6 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
   test("get: tables, wide, names, yaml, json paths", async () => {
     const ns = await fresh();
     await applied(ns, cloneSet());
-    await Bun.sleep(0);
     await poll(async () => (await kubectl(`get pods -n ${ns} --no-headers`)).trim().split("\n").length === 2);
     await ready(ns);
     expect((await kubectl(`get clonesets -n ${ns}`)).split("\n")[0]?.split(/\s+/)).toEqual([
@@ -159,7 +122,7 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
   test("get -w: shows what changes", async () => {
     const ns = await fresh();
     const child = Bun.spawn([kubectlPath, "get", "pods", "-n", ns, "-w", "--no-headers"], {
-      env: { ...process.env, KUBECONFIG: running.kubeconfigPath, HOME: dir },
+      env: { ...process.env, KUBECONFIG: house.running.kubeconfigPath, HOME: dir },
       stdout: "pipe",
     });
     let text = "";
@@ -394,7 +357,7 @@ describe.skipIf(kubectls.size === 0).each([...kubectls])("kubectl %s", (_, path)
       expect.arrayContaining(["apps.kruise.io/v1alpha1", "apps.kruise.io/v1beta1", "apps/v1", "v1"]),
     );
     expect(await kubectl("version")).toMatch(/Server Version: v1\.\d+\.\d+/);
-    expect(await kubectl("cluster-info")).toContain(running.url);
+    expect(await kubectl("cluster-info")).toContain(house.running.url);
     expect(await kubectl("get --raw /readyz")).toBe("ok");
   });
 
