@@ -7,6 +7,8 @@ interface Figures {
   /** The pod belongs to the share that keeps its revision. */
   HeldByPartition: { kept: number };
   HeldByMaxUnavailable: { used: number; max: number };
+  /** One plan moves so many pods at most. */
+  WaitingForTurn: { max: number };
   /** A PodUnavailableBudget lets no more pods be unavailable. */
   HeldByBudget: { budget: string };
   HeldByUpdateHook: { hook: string };
@@ -52,6 +54,7 @@ export function reason<C extends Code>(on: string, code: C, figures: Figures[C])
 
 /** Codes that say that a rollout or a scaling is under way, and not that somebody has to act. */
 export const waiting: ReadonlySet<string> = new Set<Code>([
+  "WaitingForTurn",
   "InPlaceUpdateGracePeriod",
   "InPlaceUpdateNextBatch",
   "WaitingForContainer",
@@ -66,6 +69,7 @@ export const waiting: ReadonlySet<string> = new Set<Code>([
 export const words: { readonly [C in Code]: (figures: Figures[C]) => string } = {
   HeldByPartition: ({ kept }) => `held by partition: ${kept} pods keep their revision`,
   HeldByMaxUnavailable: ({ used, max }) => `held by maxUnavailable: ${used} of ${max} used`,
+  WaitingForTurn: ({ max }) => `its turn comes as soon as the ${max} pods before it have been told`,
   HeldByBudget: ({ budget }) => `held by podunavailablebudget ${budget}: no more pods may be unavailable now`,
   HeldByUpdateHook: ({ hook }) => `held by lifecycle hook inPlaceUpdate: ${hook}`,
   Paused: () => "the update is paused",

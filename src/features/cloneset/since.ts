@@ -14,6 +14,7 @@ type Clock = "rollout" | "state" | "update" | "ready" | "deletion";
 const clocks: Readonly<Partial<Record<Code, Clock>>> = {
   HeldByPartition: "rollout",
   HeldByMaxUnavailable: "rollout",
+  WaitingForTurn: "rollout",
   Paused: "rollout",
   OnDelete: "rollout",
   InPlaceImpossible: "rollout",

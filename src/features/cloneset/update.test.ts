@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { label } from "../../api/names.ts";
 import type { Condition } from "../../kube/types.ts";
 import { codesOf, countOf, firstPod, idsOf, imagesOf, podsOf, rolling, settled, stateOf, type World } from "./testing/world.ts";
+import { movesMax } from "./update.ts";
 
 describe("updating", () => {
   test("18: recreated one by one; the status moves on", () => {
@@ -26,6 +27,28 @@ describe("updating", () => {
     world.setSpec({ template: { ...template, spec: { ...template.spec, dnsPolicy: "Default" } } });
     world.settle();
     expect([...world.pods.values()].some((pod) => before.includes(pod.metadata.uid))).toBe(false);
+  });
+
+  test("one plan moves so many pods, the next one follows at once, and none is forgotten", () => {
+    const world = settled({ replicas: movesMax + 10, ...rolling({ podUpdatePolicy: "InPlaceIfPossible", maxUnavailable: "100%" }) });
+    world.setTemplate("app:v2");
+    const planned = world.plan();
+    expect(planned.actions.filter(({ id }) => id.startsWith("update:")).length).toBe(movesMax);
+    expect(planned.reasons?.map(({ code }) => code)).toEqual(Array(10).fill("WaitingForTurn"));
+    expect(planned.requeueAfterMs).toBe(1);
+    world.settle();
+    expect(countOf(world, "app:v2")).toBe(movesMax + 10);
+  });
+
+  test("a pod that is held takes no place in a plan", () => {
+    const lifecycle = { inPlaceUpdate: { labelsHandler: { hold: "yes" } } };
+    const world = settled({ replicas: movesMax + 10, lifecycle, ...rolling({ podUpdatePolicy: "InPlaceOnly", maxUnavailable: "100%" }) });
+    for (const [name, pod] of world.pods) {
+      world.pods.set(name, { ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, hold: "yes" } } });
+    }
+    world.setTemplate("app:v2");
+    world.settle();
+    expect([...world.pods.values()].map(stateOf)).toEqual(Array(movesMax + 10).fill("PreparingUpdate"));
   });
 
   test("four writes for each pod in place", () => {

@@ -17,6 +17,9 @@ import { hookText, reason } from "./reasons.ts";
 import type { ScalePlan } from "./scale.ts";
 import type { Member, World } from "./world.ts";
 
+/** Moves of one plan: more at once would hold the event loop for longer than requests should wait. The next plan follows at once. */
+export const movesMax = 250;
+
 export interface Movers {
   /** Positive: to the update revision. Negative: back to the current one. */
   readonly count: number;
@@ -85,7 +88,13 @@ export function planMoves(world: World, scale: ScalePlan, movers: Movers, refres
   let requeueAfterMs: number | undefined;
   const { now, used } = roomFor(world, scale, movers);
   const charges = new Charges(world.observed.settings.gates, world.nowMs);
+  let moves = 0;
   for (const member of movers.chosen.slice(0, now)) {
+    if (moves === movesMax) {
+      reasons.push(reason(member.name, "WaitingForTurn", { max: movesMax }));
+      requeueAfterMs = 0;
+      continue;
+    }
     if (refreshing.has(member)) {
       reasons.push(reason(member.name, "BeingRefreshed", {}));
       continue;
@@ -99,6 +108,7 @@ export function planMoves(world: World, scale: ScalePlan, movers: Movers, refres
         continue;
       }
       actions.push(...paid.actions);
+      moves += 1;
     } else if (move.reason !== undefined) reasons.push(move.reason);
     if ("problem" in move && move.problem !== undefined) problems.push(move.problem);
     if ("delayMs" in move && move.delayMs !== undefined) requeueAfterMs = Math.min(requeueAfterMs ?? move.delayMs, move.delayMs);
