@@ -2,15 +2,15 @@
  * Two listeners may share a port (SO_REUSEPORT), and the kernel then deals new connections to both. Whoever wants to retire the older
  * one must first have the newcomers go to the newer one only: what still waits in a listener's queue when it closes is reset.
  */
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { FFIType, ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { cFunctions } from "./libc.ts";
 
 const solSocket = 1;
 const soAttachReuseportCbpf = 51;
 /** BPF_RET | BPF_K: the program is the one constant it returns. */
 const bpfReturnConstant = 0x06;
 const listening = "0A";
-const libraries = ["libc.so.6", "libc.so", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
 
 type SetSocketOption = (fd: number, level: number, name: number, value: ReturnType<typeof ptr>, length: number) => number;
 let setSocketOption: SetSocketOption | null | undefined;
@@ -43,18 +43,9 @@ export const steerConnections: Steer = (port, index) => {
 };
 
 function socketOption(): SetSocketOption | null {
-  if (setSocketOption !== undefined) return setSocketOption;
-  setSocketOption = null;
-  for (const library of libraries) {
-    try {
-      const { symbols } = dlopen(library, {
-        setsockopt: { args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
-      });
-      setSocketOption = symbols.setsockopt;
-      break;
-    } catch {
-      // Another libc: the next name.
-    }
+  if (setSocketOption === undefined) {
+    const args = [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32] as const;
+    setSocketOption = cFunctions({ setsockopt: { args, returns: FFIType.i32 } })?.setsockopt ?? null;
   }
   return setSocketOption;
 }

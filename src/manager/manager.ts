@@ -11,6 +11,7 @@ import { metrics as metricNames } from "../engine/metrics-names.ts";
 import { Runner } from "../engine/runner.ts";
 import { type Env, sleep } from "../env/env.ts";
 import { type Fetch, httpFetch, serve } from "../env/network.ts";
+import { keepProgramSmall } from "../env/program-memory.ts";
 import { type Steer, steerConnections } from "../env/steering.ts";
 import { features } from "../features/index.ts";
 import { type CredentialsResult, loadCredentials } from "../kube/credentials.ts";
@@ -46,6 +47,7 @@ class Fatal extends Error {}
 /** @returns the exit code, after everything has ended */
 export async function runManager(env: Env, options: ManagerOptions, stop: () => void): Promise<number> {
   const { log } = env;
+  const giveBackProgram = keepProgramSmall(env);
   let code = 0;
   const fatal = (message: string) => {
     if (code === 0) log.error({}, message);
@@ -54,6 +56,7 @@ export async function runManager(env: Env, options: ManagerOptions, stop: () => 
   };
   try {
     const manager = await startManager(env, options, fatal);
+    giveBackProgram();
     await new Promise<void>((resolve) => {
       if (env.stopped.aborted) resolve();
       else env.stopped.addEventListener("abort", () => resolve(), { once: true });
