@@ -14,7 +14,10 @@ import type { DaemonOptions } from "./options.ts";
 import type { DaemonRecord } from "./record.ts";
 
 export interface Frame {
+  /** Its wall clock agrees with the API server's. */
   readonly env: Env;
+  /** This machine's own wall clock, for what the runtime on it says of times. */
+  readonly machineNowMs: () => number;
   readonly options: DaemonOptions;
   /** The cache watches what `watched.ts` says; `client.as("kruise-daemon/kruise-daemon-crr")` speaks under a part's own name. */
   readonly kube: Kube;

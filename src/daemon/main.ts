@@ -7,6 +7,8 @@ import { metrics as names } from "../engine/metrics-names.ts";
 import { type Env, sleep } from "../env/env.ts";
 import { createLogger } from "../env/log.ts";
 import { httpFetch } from "../env/network.ts";
+import { keepProgramSmall } from "../env/program-memory.ts";
+import { withServerClock } from "../env/server-clock.ts";
 import { systemEnv } from "../env/system.ts";
 import { loadCredentials } from "../kube/credentials.ts";
 import { EventRecorder } from "../kube/events.ts";
@@ -57,8 +59,10 @@ export async function daemonMain(args: readonly string[]): Promise<number> {
   return 1;
 }
 
-/** @param stop aborts `env.stopped`. @returns why it cannot go on; undefined when it was asked to stop */
-export async function runDaemon(env: Env, options: DaemonOptions, stop: () => void): Promise<string | undefined> {
+/** @param machine with this machine's own clock. @param stop aborts its `stopped`. @returns why it cannot go on; undefined when it was asked to stop */
+export async function runDaemon(machine: Env, options: DaemonOptions, stop: () => void): Promise<string | undefined> {
+  const env = withServerClock(machine);
+  const giveBackProgram = keepProgramSmall(machine);
   const found = await loadCredentials(env, { kubeconfig: options.flags.kubeconfig });
   if (!found.ok) return found.message;
   const { credentials } = found;
@@ -71,7 +75,12 @@ export async function runDaemon(env: Env, options: DaemonOptions, stop: () => vo
     meter: (code, method) => metrics.add(names.restClientRequestsTotal, { code, method, host }),
   });
   collectWatches(metrics, kube.cache);
-  const checks: Record<string, Check> = { ...listChecks(kube.cache) };
+  let runtimes: Runtimes | undefined;
+  const checks: Record<string, Check> = {
+    ...listChecks(kube.cache),
+    // While it is looked for the pod is not ready: a roll-out with a wrong mount stops at the first nodes.
+    containerRuntime: () => (runtimes === undefined ? "no usable container runtime yet" : undefined),
+  };
   let listener: Listener | undefined;
   if (options.address !== undefined) {
     try {
@@ -81,7 +90,6 @@ export async function runDaemon(env: Env, options: DaemonOptions, stop: () => vo
     }
   }
   const record = new DaemonRecord(env, recordPath(options.flags["record-path"]));
-  let runtimes: Runtimes | undefined;
   let started: readonly Part[] = [];
   try {
     const events = EventRecorder.create(env, kube.client, userAgent, options.nodeName);
@@ -97,8 +105,9 @@ export async function runDaemon(env: Env, options: DaemonOptions, stop: () => vo
     env.log.info({ runtimes: detection.runtimes.map(({ name }) => name), tried: reportText(detection) }, "container runtimes");
     runtimes = new Runtimes(env, sockets, detection);
     const killer = new Killer({ env, fetch: httpFetch, events, metrics, record });
-    const frame: Frame = { env, options, kube, runtimes, events, metrics, record, killer };
+    const frame: Frame = { env, machineNowMs: () => machine.nowMs(), options, kube, runtimes, events, metrics, record, killer };
     started = await startParts(frame, kube, checks);
+    giveBackProgram();
     await untilStopped(env);
     return undefined;
   } finally {

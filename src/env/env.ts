@@ -24,6 +24,8 @@ export type Cancel = () => void;
 export interface Env {
   /** Wall clock, milliseconds since 1970. May jump. */
   nowMs(): number;
+  /** Told with each answer of the API server what time it is there, and how long the answer took: see server-clock.ts. */
+  readonly serverSaid?: (serverMs: number, roundTripMs: number) => void;
   /** Monotonic clock, milliseconds since an arbitrary start. For durations. */
   monotonicMs(): number;
   /** Runs `run` once after `delayMs` (0 = in the next turn of the event loop), unless cancelled. */

@@ -243,7 +243,7 @@ export class Transport {
     return this.shared.options.credentials.auth();
   }
 
-  private send(
+  private async send(
     auth: Auth,
     method: string,
     path: string,
@@ -252,7 +252,15 @@ export class Transport {
     signal: AbortSignal,
   ) {
     const { fetch, credentials } = this.shared.options;
-    return fetch(credentials.server + path, { method, headers, body, tls: auth.tls, proxy: auth.proxy, signal });
+    const { env } = this;
+    const startMs = env.monotonicMs();
+    const response = await fetch(credentials.server + path, { method, headers, body, tls: auth.tls, proxy: auth.proxy, signal });
+    const date = env.serverSaid === undefined ? null : response.headers.get("date");
+    if (date !== null) {
+      const serverMs = Date.parse(date);
+      if (!Number.isNaN(serverMs)) env.serverSaid?.(serverMs, env.monotonicMs() - startMs);
+    }
+    return response;
   }
 
   /** Equal requests share one object: headers are the same for thousands of requests. */

@@ -1,5 +1,6 @@
 /** `kruise --mode=manager`: from the command line to a running manager, and from a signal to its end. */
 import { createLogger } from "../env/log.ts";
+import { withServerClock } from "../env/server-clock.ts";
 import { systemEnv } from "../env/system.ts";
 import { flagHelp } from "../process/flags.ts";
 import { stopOnSignals } from "../process/shutdown.ts";
@@ -24,5 +25,5 @@ export async function managerMain(args: readonly string[]): Promise<number> {
   const signals = stopOnSignals();
   log.info({ version: versionInfo.version, commit: versionInfo.commit }, "starting kruise manager");
   for (const warning of options.warnings) log.warn({}, warning);
-  return runManager(systemEnv(log, signals.stopped), options, signals.stop);
+  return runManager(withServerClock(systemEnv(log, signals.stopped)), options, signals.stop);
 }

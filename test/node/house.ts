@@ -9,7 +9,16 @@ import type {
 } from "../../src/api/containerrecreaterequest.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { atEnd } from "../lib/at-end.ts";
-import { type Daemon, type Manager, type RealNode, type Rig, startRig, waitFor } from "../rig/index.ts";
+import {
+  type Daemon,
+  type DaemonOptions,
+  type Manager,
+  type ManagerOptions,
+  type RealNode,
+  type Rig,
+  startRig,
+  waitFor,
+} from "../rig/index.ts";
 
 export interface House {
   readonly rig: Rig;
@@ -29,21 +38,54 @@ export function house(): Promise<House> {
 /** For hooks and tests that may be the first to ask. */
 export const startTimeoutMs = 60 * 60_000;
 
+const managerFlags = [
+  "--v=1",
+  "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true,SidecarTerminator=true",
+  "--nodeimage-creation-delay=1s",
+];
+/** As in the manifest. */
+const daemonEnv = { BUN_JSC_useJIT: "0" };
+
+/** While `work` goes on the agent is another process, with more flags or another environment, over the same node and record. */
+export async function withDaemon<T>(
+  { rig, node, daemon }: House,
+  { flags = [], env = {} }: DaemonOptions,
+  work: (agent: Daemon) => Promise<T>,
+): Promise<T> {
+  await daemon.stop();
+  const options = { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`, ...flags], env: { ...daemonEnv, ...env } };
+  const agent = await rig.startDaemon(node, options);
+  try {
+    return await work(agent);
+  } finally {
+    await agent.stop();
+    await daemon.restart();
+  }
+}
+
+/** While `work` goes on the manager is another process. */
+export async function withManager<T>(
+  { rig, manager }: House,
+  { env = {} }: ManagerOptions,
+  work: (manager: Manager) => Promise<T>,
+): Promise<T> {
+  await manager.stop();
+  const other = await rig.startManager({ flags: managerFlags, env });
+  try {
+    return await work(other);
+  } finally {
+    await other.stop();
+    await manager.restart();
+  }
+}
+
 async function start(): Promise<House> {
   const rig = await startRig({ kwokNodes: 1, realNodes: 1 });
   atEnd(() => rig.stop());
   await rig.install();
   const node = rig.nodes[0]!;
-  const manager = await rig.startManager({
-    flags: [
-      "--v=1",
-      "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true,SidecarTerminator=true",
-      "--nodeimage-creation-delay=1s",
-    ],
-  });
-  // As in the manifest.
-  const env = { BUN_JSC_useJIT: "0" };
-  const daemon = await rig.startDaemon(node, { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`], env });
+  const manager = await rig.startManager({ flags: managerFlags });
+  const daemon = await rig.startDaemon(node, { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`], env: daemonEnv });
   return { rig, node, manager, daemon };
 }
 

@@ -13,12 +13,13 @@ const needs: readonly { readonly package: string; readonly present: () => boolea
   { package: "iproute2", present: () => Bun.which("ip") !== null },
 ];
 
-/** What single tests need: to build, sign and carry images, to add an address. */
+/** What single tests need: to build, sign and carry images, to add an address, to have another time. */
 const toolNeeds = {
   iproute2: { package: "iproute2", present: () => Bun.which("ip") !== null },
   buildah: { package: "buildah", present: () => Bun.which("buildah") !== null },
   "docker-registry": { package: "docker-registry", present: () => Bun.which("docker-registry") !== null },
   skopeo: { package: "skopeo", present: () => Bun.which("skopeo") !== null },
+  faketime: { package: "faketime", present: () => fakeTimeLibrary() !== undefined },
   "qemu-user-static": { package: "qemu-user-static", present: () => Bun.which("qemu-aarch64-static") !== null },
 } as const;
 
@@ -27,6 +28,21 @@ const installTimeoutMs = 10 * 60_000;
 /** Where the CNI plugins are; undefined when they are not installed. */
 export function cniDir(): string | undefined {
   return ["/usr/lib/cni", "/opt/cni/bin"].find((dir) => existsSync(`${dir}/bridge`) && existsSync(`${dir}/host-local`));
+}
+
+function fakeTimeLibrary(): string | undefined {
+  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+  return [`/usr/lib/${triplet}`, "/usr/lib64", "/usr/lib"]
+    .map((dir) => `${dir}/faketime/libfaketime.so.1`)
+    .find((path) => existsSync(path));
+}
+
+/** The environment of a dynamically linked process whose wall clock is off; what lasts a second still does. @param by "+1h", "-90s" */
+export async function fakeTime(by: string): Promise<Readonly<Record<string, string>>> {
+  await ensurePackages(["faketime"]);
+  const library = fakeTimeLibrary();
+  if (library === undefined) throw new Error("the package faketime is installed, and libfaketime.so.1 is in none of the known folders");
+  return { LD_PRELOAD: library, FAKETIME: by, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
 }
 
 /** @throws Error saying what is missing and how to get it */

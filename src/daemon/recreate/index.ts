@@ -116,7 +116,7 @@ class RecreateWorker {
   }
 
   async #step(request: Request, runtime: RuntimeService, runtimeName: string): Promise<Worked> {
-    const { env, killer, options } = this.#frame;
+    const { env, killer, options, machineNowMs } = this.#frame;
     const listed = await containersOfPod(runtime, runtimeName, podUidOf(request));
     if (!listed.ok) {
       env.log.warn({ request: textOf(request), problem: listed.message }, "cannot read the pod's containers");
@@ -128,7 +128,7 @@ class RecreateWorker {
       kills.some(({ key, body }) => body.container === container && (body.result === "stopped" || key !== containers.get(container)?.id));
     const pod = options.flags["crr-stopped-is-succeeded"] ? await this.#podOf(request) : undefined;
     const staysEnded = (container: PodContainer) => startsNoOther(pod, container);
-    const step = nextStep({ request, containers, wasKilled, staysEnded, nowMs: env.nowMs() });
+    const step = nextStep({ request, containers, wasKilled, staysEnded, machineNowMs: machineNowMs() });
     switch (step.do) {
       case "wait":
         return { next: "done", ...(step.afterMs === undefined ? {} : { afterMs: step.afterMs }) };

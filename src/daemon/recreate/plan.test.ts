@@ -168,7 +168,12 @@ describe("before the runtime is asked", () => {
 
 describe("how far a container is", () => {
   const input = (draft: Draft, text: string, startedSecondsAgo?: number, wasKilled = false) =>
-    containerStates({ request: requestOf(draft), containers: containers(text, startedSecondsAgo), wasKilled: () => wasKilled, nowMs });
+    containerStates({
+      request: requestOf(draft),
+      containers: containers(text, startedSecondsAgo),
+      wasKilled: () => wasKilled,
+      machineNowMs: nowMs,
+    });
   test.each<[string, Draft, string, ContainerRecreateState]>([
     ["it is the one that is meant", {}, "app-1", { name: "app", phase: "Pending" }],
     [
@@ -214,7 +219,12 @@ describe("how far a container is", () => {
 
 describe("what is to be done", () => {
   const step = (draft: Draft, text: string) =>
-    nextStep({ request: requestOf({ containers: ["a", "b"], ...draft }), containers: containers(text), wasKilled: () => false, nowMs });
+    nextStep({
+      request: requestOf({ containers: ["a", "b"], ...draft }),
+      containers: containers(text),
+      wasKilled: () => false,
+      machineNowMs: nowMs,
+    });
   const state = (name: string, phase: ContainerRecreateState["phase"], isKilled = phase !== "Pending") => ({
     name,
     phase,

@@ -18,7 +18,8 @@ import { Runner } from "../../engine/runner.ts";
 import { testSettings } from "../../engine/testing/settings.ts";
 import type { Env } from "../../env/env.ts";
 import { silentLogger } from "../../env/log.ts";
-import { httpFetch } from "../../env/network.ts";
+import { type Fetch, httpFetch } from "../../env/network.ts";
+import { withServerClock } from "../../env/server-clock.ts";
 import { systemEnv } from "../../env/system.ts";
 import { containerRecreateController } from "../../features/containerrecreate/index.ts";
 import { EventRecorder } from "../../kube/events.ts";
@@ -63,6 +64,10 @@ export interface FakeNodeOptions {
   readonly flags?: readonly string[];
   /** ms until the kubelet starts what was stopped; default 20. */
   readonly restartMs?: number;
+  /** ms that the clock of the node (agent, kubelet, runtime) is ahead of the API server's. */
+  readonly nodeAheadMs?: number;
+  /** ms that the manager's is. */
+  readonly managerAheadMs?: number;
 }
 
 export class FakeNode {
@@ -107,7 +112,8 @@ export class FakeNode {
 
   async startDaemon(): Promise<void> {
     this.#daemon = new AbortController();
-    const env = systemEnv(silentLogger, this.#daemon.signal);
+    const machine = ahead(systemEnv(silentLogger, this.#daemon.signal), this.#options.nodeAheadMs);
+    const env = withServerClock(machine);
     const kube = this.#kube(env);
     const sockets = { dir: this.dir, file: "" };
     const parsed = daemonOptions(this.#options.flags ?? [], { NODE_NAME: nodeName });
@@ -121,7 +127,7 @@ export class FakeNode {
     const { metrics } = this;
     const killer = new Killer({ env, fetch: httpFetch, events, metrics, record });
     const runtimes = new Runtimes(env, sockets, { ...detection, runtimes: [first, ...others] });
-    this.frame = { env, options, kube, runtimes, events, metrics, record, killer };
+    this.frame = { env, machineNowMs: () => machine.nowMs(), options, kube, runtimes, events, metrics, record, killer };
     const watched = watchedOn(nodeName, options.gates.enabled("DaemonWatchingPod"));
     for (const { of, scope } of watched) kube.cache.ensure(of, scope);
     await kube.cache.whenSettled(
@@ -244,11 +250,11 @@ export class FakeNode {
   }
 
   #kube(env: Env): Kube {
-    return createKube(env, anonymousCredentials(), { userAgent: "kruise-daemon", fetch: this.api.fetch });
+    return createKube(env, anonymousCredentials(), { userAgent: "kruise-daemon", fetch: dated(this.api.fetch) });
   }
 
   async #startManager(): Promise<void> {
-    const env = systemEnv(silentLogger, this.#manager.signal);
+    const env = withServerClock(ahead(systemEnv(silentLogger, this.#manager.signal), this.#options.managerAheadMs));
     const kube = this.#kube(env);
     const events = eventPort(EventRecorder.create(env, kube.client, "kruise-manager"));
     const ports = { read: kube.read, write: kube.client, cache: cachePort(kube.cache), events, served: new ServedKinds(() => true) };
@@ -260,7 +266,17 @@ export class FakeNode {
     this.#serial += 1;
     const { uid: podUid, name: podName } = pod.metadata;
     const id = `${name}-id-${this.#serial}`;
-    return (this.runtimes.get(runtime) as FakeCri).run({ id, name, podUid, podName, namespace, restartCount, hash: 0xabc, env });
+    return (this.runtimes.get(runtime) as FakeCri).run({
+      id,
+      name,
+      podUid,
+      podName,
+      namespace,
+      restartCount,
+      hash: 0xabc,
+      env,
+      startedAtMs: Date.now() + (this.#options.nodeAheadMs ?? 0),
+    });
   }
 
   async #restart(runtime: string, stopped: FakeContainer): Promise<void> {
@@ -314,6 +330,23 @@ export class FakeNode {
       return status(409, "Conflict", "the object has been modified");
     return json(200, this.api.put(of, applyMergePatch(before, patch) as KubeObject & Record<string, unknown>));
   }
+}
+
+function ahead(env: Env, byMs = 0): Env {
+  return { ...env, nowMs: () => env.nowMs() + byMs };
+}
+
+/** Answers say what time it is at the server, as every HTTP server's do. */
+function dated(fetch: Fetch): Fetch {
+  return async (url, request) => {
+    const response = await fetch(url, request);
+    const { headers } = response;
+    const date = new Date().toUTCString();
+    return Object.assign(Object.create(response) as typeof response, {
+      headers: { get: (name: string) => (name === "date" ? date : headers.get(name)) },
+      text: () => response.text(),
+    });
+  };
 }
 
 function metadataValue(object: KubeObject, path: string | undefined): string {

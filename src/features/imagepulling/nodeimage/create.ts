@@ -41,7 +41,7 @@ export function wantsNodeImage({ metadata }: Readonly<Node>): boolean {
 }
 
 export function planCreation({ node, hasNodeImage, delayMs }: Observed, nowMs: number): Plan<never> {
-  const readySince = readySinceMs(node);
+  const readySince = readySinceMs(node, nowMs + delayMs);
   if (hasNodeImage || !wantsNodeImage(node) || readySince === undefined) return { actions: [] };
   const leftMs = delayMs - (nowMs - readySince);
   if (leftMs > 0) return { actions: [], requeueAfterMs: leftMs };
@@ -50,7 +50,10 @@ export function planCreation({ node, hasNodeImage, delayMs }: Observed, nowMs: n
   return { actions: [create<NodeImage>({ id: "create", of: nodeImages, object, existsIsFine: true })] };
 }
 
-function readySinceMs({ status }: Readonly<Node>): number | undefined {
+/** By the kubelet's clock; what lies beyond `latestMs` is of a clock that is ahead, and then the server's word on the node's age will do. */
+function readySinceMs({ metadata, status }: Readonly<Node>, latestMs: number): number | undefined {
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
-  return ready?.status === "True" ? (parseTime(ready.lastTransitionTime) ?? 0) : undefined;
+  if (ready?.status !== "True") return undefined;
+  const readyMs = parseTime(ready.lastTransitionTime) ?? 0;
+  return readyMs <= latestMs ? readyMs : (parseTime(metadata.creationTimestamp) ?? 0);
 }

@@ -66,6 +66,10 @@ describe("a NodeImage follows its node", () => {
     await house.env.advance(2_000);
     expect(now(house.world)).toBeDefined();
   });
+  test("its clock is an hour ahead: not an hour later", async () => {
+    const { world } = await settled((world) => addNode(world, "n1", {}, startMs + 3_600_000), 61_000);
+    expect(now(world)).toBeDefined();
+  });
   test("not ready: none, until it is", async () => {
     const house = await settled((world) => {
       addNode(world, "n1");
