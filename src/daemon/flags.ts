@@ -10,9 +10,9 @@ export const daemonFlags = {
   "socket-file": {
     type: "string",
     default: "",
-    help: "socket of the container runtime, relative to --socket-dir (k3s/containerd/containerd.sock) or as an absolute path; no other is tried then",
+    help: "socket of the container runtime, relative to --socket-dir (k3s/containerd/containerd.sock) or as an absolute path, this process's or the host's; no other is tried then",
   },
-  "socket-dir": { type: "string", default: "/hostvarrun", help: "where the host's /var/run is mounted" },
+  "socket-dir": { type: "string", default: "/hostvarrun", help: "where the host's /var/run, or the runtime's folder in it, is mounted" },
   "max-workers-for-pull-image": { type: "integer", default: -1, help: "images pulled at once; 0 or less: no limit" },
   "image-disk-free-percent-min": {
     type: "integer",

@@ -1,10 +1,13 @@
 /** The node agent on a real node: its endpoints, what it reports of pods, and what it is allowed to do. */
 import { beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, symlinkSync } from "node:fs";
+import { basename, join } from "node:path";
 import { annotation } from "../../src/api/names.ts";
+import { knownSockets } from "../../src/daemon/cri/detect.ts";
 import { envHash } from "../../src/kube/canonical/hash.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { ApiClient, type ObjectLike, type Rig, waitFor } from "../rig/index.ts";
-import { conditionOf, containerOf, containersOf, type House, house, Room, startTimeoutMs } from "./house.ts";
+import { conditionOf, containerOf, containersOf, type House, house, type KubeEvent, Room, startTimeoutMs } from "./house.ts";
 
 let home: House;
 let rig: Rig;
@@ -269,25 +272,64 @@ describe("rights", () => {
   });
 });
 
-test("2, 3: which socket is used", async () => {
-  await home.daemon.stop();
-  try {
-    const missing = await rig.startDaemon(home.node, {
-      flags: ["--socket-file=missing.sock", `--socket-dir=${home.node.dir}`],
-      waitReady: false,
+describe("sockets", () => {
+  /** Also what happens to the agent while it looks is real: no agent but this one runs. */
+  const alone = async (work: () => Promise<void>): Promise<void> => {
+    await home.daemon.stop();
+    try {
+      await work();
+    } finally {
+      await home.daemon.restart();
+    }
+  };
+  const without = async (flags: readonly string[]) => {
+    const startMs = performance.now();
+    const agent = await rig.startDaemon(home.node, { flags, waitReady: false });
+    const health = await waitFor("the agent to answer", async () => await (await fetch(`${agent.healthUrl}/healthz`)).text());
+    const code = await agent.process.exited;
+    return { health, code, tail: agent.process.tail(), seconds: (performance.now() - startMs) / 1000 };
+  };
+  const seeEvent = (text: string) =>
+    waitFor("the event of the node that has no runtime", async () => {
+      const events = await rig.admin.list<KubeEvent>("/api/v1/namespaces/default/events");
+      return events.find(({ reason, message }) => reason === "NoContainerRuntime" && message.includes(text));
     });
-    expect(await missing.process.exited).not.toBe(0);
-    expect(missing.process.tail()).toContain(`${home.node.dir}/missing.sock: not there`);
-    const known = await rig.startDaemon(home.node, { flags: ["--socket-file=", `--socket-dir=${home.node.dir}`] });
-    expect(await Bun.file(known.logPath).text()).toContain(`${home.node.dir}/containerd.sock: good`);
-    await known.stop();
-    const [event] = await waitFor("the event of the node that has no runtime", async () => {
-      const events = await rig.admin.list<{ reason: string; message: string }>("/api/v1/namespaces/default/events");
-      const found = events.filter(({ reason }) => reason === "NoContainerRuntime");
-      return found.length > 0 ? found : undefined;
-    });
-    expect(event?.message).toContain("missing.sock: not there");
-  } finally {
-    await home.daemon.restart();
-  }
+
+  test("2: the one that is named is not there, and no other is tried; none is there at all: it is told, and the agent ends", () =>
+    alone(async () => {
+      const named = await without(["--socket-file=missing.sock", `--socket-dir=${home.node.dir}`]);
+      expect(named.code).toBe(1);
+      expect(named.tail).toContain(`${home.node.dir}/missing.sock: not there`);
+      const dir = mkdtempSync(join(rig.stateDir, "empty-"));
+      const none = await without(["--socket-file=", `--socket-dir=${dir}`]);
+      expect(none.code).toBe(1);
+      expect(none.health).toContain("containerRuntime failed: no usable container runtime yet");
+      expect(none.seconds).toBeLessThan(12);
+      const event = await seeEvent(dir);
+      expect(event).toMatchObject({
+        type: "Warning",
+        source: { host: home.node.name },
+        involvedObject: { kind: "NodeImage", name: home.node.name },
+      });
+      for (const socket of knownSockets) expect(event.message).toContain(`${dir}/${socket}: not there`);
+      expect(event.message).toContain("daemon.socketLocation");
+      await seeEvent(`${home.node.dir}/missing.sock: not there`);
+    }));
+
+  test("3: one in the mounted folder is found; one that comes later is used without a restart", () =>
+    alone(async () => {
+      const known = await rig.startDaemon(home.node, { flags: ["--socket-file=", `--socket-dir=${home.node.dir}`] });
+      expect(await Bun.file(known.logPath).text()).toContain(`${home.node.dir}/containerd.sock: good`);
+      await known.stop();
+      const dir = mkdtempSync(join(rig.stateDir, "late-"));
+      const late = await rig.startDaemon(home.node, {
+        flags: [`--socket-file=/run/${basename(dir)}/runtime.sock`, `--socket-dir=${dir}`],
+        waitReady: false,
+      });
+      await waitFor("the agent to look", async () => (await fetch(`${late.healthUrl}/healthz/containerRuntime`)).status === 500);
+      symlinkSync(home.node.containerdAddress, join(dir, "runtime.sock"));
+      await waitFor("the agent to find it", async () => (await fetch(`${late.healthUrl}/healthz`)).ok);
+      expect(late.process.running()).toBe(true);
+      await late.stop();
+    }));
 });

@@ -43,7 +43,12 @@ describe("which sockets are tried", () => {
     ["k3s/containerd/containerd.sock", ["/run/k3s/containerd/containerd.sock"]],
     ["/there.sock", ["/there.sock"]],
     ["/missing.sock", ["/run/missing.sock"]],
-  ])("--socket-file=%s", (file, paths) => expect(socketPaths({ dir: "/run", file }, (path) => path === "/there.sock")).toEqual(paths));
+    ["/run/containerd/containerd.sock", ["/run/containerd.sock"]],
+    ["/var/run/k3s/containerd/containerd.sock", ["/run/containerd.sock"]],
+    ["containerd/containerd.sock", ["/run/containerd/containerd.sock"]],
+  ])("--socket-file=%s", (file, paths) =>
+    expect(socketPaths({ dir: "/run", file }, (path) => path === "/there.sock" || path === "/run/containerd.sock")).toEqual(paths),
+  );
 });
 
 test("2: none is there", async () => {
@@ -66,6 +71,8 @@ describe("3: those that are there", () => {
       ],
       ["containerd", "cri-o"],
     ],
+    ["only its folder is mounted", [["containerd.sock", "containerd"]], ["containerd"]],
+    ["only CRI-O's folder is mounted", [["crio.sock", "cri-o"]], ["cri-o"]],
     ["Docker through its shim", [["cri-dockerd/cri-dockerd.sock", "docker"]], ["docker"]],
     [
       "one runtime at two sockets",

@@ -6,7 +6,10 @@ import { type ConnectUnix, connectUnix } from "../../env/socket.ts";
 import { CriClient, criLimits } from "./client.ts";
 import { GrpcChannel, grpcCode } from "./grpc.ts";
 
-/** Below the host's /var/run, in the order of preference. */
+/**
+ * Below the directory that is mounted, in the order of preference. Where that is the host's /var/run a socket is in it or in its runtime's
+ * folder; where it is that folder alone (/run/containerd, /run/k3s/containerd), in it.
+ */
 export const knownSockets = [
   "containerd.sock",
   "containerd/containerd.sock",
@@ -37,16 +40,22 @@ export interface Detection {
 }
 
 export interface SocketOptions {
-  /** Where the host's /var/run is mounted. */
+  /** Where the host's /var/run, or the runtime's folder in it, is mounted. */
   readonly dir: string;
   /** Only this one: relative to `dir`, or absolute; "" for the known ones. */
   readonly file: string;
 }
 
-/** Paths to try, in order. An absolute path that is not there is looked for below the mount as well. */
+/**
+ * Paths to try, in order. An absolute path may be this process's own, or the host's: as nobody says which of the host's directories is
+ * mounted, it is looked for below the mount with fewer and fewer of its leading folders.
+ */
 export function socketPaths({ dir, file }: SocketOptions, exists: (path: string) => boolean = existsSync): readonly string[] {
   if (file === "") return knownSockets.map((socket) => join(dir, socket));
-  return [isAbsolute(file) && exists(file) ? file : join(dir, file)];
+  if (!isAbsolute(file)) return [join(dir, file)];
+  const parts = file.split("/").filter((part) => part !== "");
+  const below = parts.map((_, index) => join(dir, ...parts.slice(index)));
+  return [[file, ...below].find(exists) ?? join(dir, file)];
 }
 
 /** Tries all sockets that are there. @param known runtimes that are in use already: their sockets are left alone */
@@ -89,11 +98,12 @@ async function tryOne(env: Env, socketPath: string, connect: ConnectUnix): Promi
   return found;
 }
 
-/** One line: what was looked for, and what came of it. */
-export function reportText({ tried }: Detection): string {
-  const words = tried.map(({ socketPath, result, problem }) => {
+/** One line: what was looked for, and what came of it. @param problemChars of what is wrong with one socket; absent: all of it */
+export function reportText({ tried }: Detection, problemChars = Number.POSITIVE_INFINITY): string {
+  const words = tried.map(({ socketPath, result, problem = "" }) => {
     if (result === "missing") return `${socketPath}: not there`;
-    return `${socketPath}: ${result === "good" ? "good" : problem}`;
+    if (result === "good") return `${socketPath}: good`;
+    return `${socketPath}: ${problem.length > problemChars ? `${problem.slice(0, problemChars - 1)}…` : problem}`;
   });
   return words.join("; ");
 }
