@@ -70,7 +70,7 @@ describe("pulls", () => {
     "41: an image that is not there: Pulling, then Succeeded; 16, 22: the job completes",
     async () => {
       const image = push("fresh");
-      rig.registry.rule("fresh", { blobDelayMs: 1_000 });
+      rig.registry.rule("fresh", { blobDelayMs: 3_000 });
       const created = await pullJob("fresh", image);
       expect(created.spec).toMatchObject({
         completionPolicy: { type: "Always" },

@@ -34,7 +34,7 @@ import { statusFor } from "./status.ts";
 import type { Task } from "./tasks.ts";
 
 export const pullerLimits = {
-  /** ms; what happens close together is told in one write: an image that is there already is told once. */
+  /** ms; what happens close together is told in one write. */
   gatherMs: 200,
   /** Status writes a second, and at once. */
   writesPerSecond: 0.5,
@@ -113,13 +113,13 @@ export class Puller implements Part {
     if (!kube.cache.synced([nodeImages])) return { next: "done", afterMs: pullerLimits.backoffMsMin };
     const nodeImage = kube.cache.get(nodeImages, this.#key);
     const isThere = nodeImage !== undefined && nodeImage.metadata.deletionTimestamp === undefined;
-    const started = this.#crew.follow(isThere ? nodeImage : undefined);
-    // An image that is there already is told of once, and not as something that begins.
-    if (started > 0) return { next: "done", afterMs: pullerLimits.gatherMs };
-    if (!isThere || this.#changeOf(nodeImage) === undefined) return { next: "done" };
+    this.#crew.follow(isThere ? nodeImage : undefined);
+    const afterMs = this.#crew.tellsAfterMs;
+    const done: Worked = { next: "done", ...(afterMs === undefined ? {} : { afterMs }) };
+    if (!isThere || !this.#isNews(this.#changeOf(nodeImage))) return done;
     if (!this.#writes.tryTake()) return { next: "done", afterMs: pullerLimits.heldMs + env.random() * pullerLimits.heldSpreadMs };
     const failure = await patchStatus(this.#client, kube.cache, nodeImages, nodeImage, (fresh) => this.#changeOf(fresh));
-    if (failure === undefined) return { next: "done" };
+    if (failure === undefined) return done;
     if (failure.why === "conflict") return { next: "soon" };
     env.log.warn({ nodeImage: this.#key.name, problem: failureText(failure) }, "cannot write the status");
     return { next: "backOff" };
@@ -131,6 +131,11 @@ export class Puller implements Part {
     // A NodeImage that was never asked for anything needs no status.
     if (nodeImage.status === undefined && wanted.desired === 0) return undefined;
     return mergePatchOf(nodeImage.status ?? {}, wanted) as object | undefined;
+  }
+
+  /** How many tasks there are is told together with how they are. */
+  #isNews(change: object | undefined): boolean {
+    return change !== undefined && (this.#crew.tellsAfterMs === undefined || "imageStatuses" in change);
   }
 
   #tell(task: Task, ended: Ended, how: "present" | "pulled" | "failed"): void {

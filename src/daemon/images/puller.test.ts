@@ -11,6 +11,7 @@ describe("a task", () => {
     ask(world, { nginx: { tags: [task("1.20")] } });
     world.runtime.answer = () => ({ tookMs: 5_000 });
     await world.start();
+    await world.env.advance(1_000);
     expect(tagOf(world, "1.20")).toEqual({ tag: "1.20", phase: "Pulling", startTime: "2025-01-01T00:00:00Z" });
     expect(statusOf(world)).toMatchObject({ desired: 1, pulling: 1, waiting: 0, succeeded: 0, failed: 0 });
     await world.env.advance(10_000);
@@ -89,11 +90,37 @@ describe("a task", () => {
     expect(tagOf(world, "x")?.completionTime).toBe("2025-01-01T00:00:30Z");
   });
 
+  test.each([
+    [800, 1],
+    [1_500, 2],
+  ])("a pull of %i ms is told in %i writes", async (tookMs, count) => {
+    const world = scene();
+    ask(world, { nginx: { tags: [task("1.20")] } });
+    world.runtime.answer = () => ({ tookMs });
+    await world.start();
+    await world.env.advance(2_000);
+    expect(tagOf(world, "1.20")).toMatchObject({ phase: "Succeeded", startTime: "2025-01-01T00:00:00Z" });
+    expect(writes(world).length).toBe(count);
+  });
+
+  test("what has just begun keeps nothing from being told", async () => {
+    const world = scene();
+    world.runtime.answer = ({ image }) => ({ tookMs: image === "a:1" ? 1_200 : 20_000 });
+    ask(world, { a: { tags: [task("1")] } });
+    await world.start();
+    ask(world, { a: { tags: [task("1")] }, b: { tags: [task("1")] } });
+    await world.env.advance(900);
+    expect([tagOf(world, "1", "a")?.phase, tagOf(world, "1", "b")?.phase]).toEqual(["Succeeded", undefined]);
+    await world.env.advance(600);
+    expect([tagOf(world, "1", "a")?.phase, tagOf(world, "1", "b")?.phase]).toEqual(["Succeeded", "Pulling"]);
+  });
+
   test("45: two at once, the third waits", async () => {
     const world = scene(["--max-workers-for-pull-image=2"]);
     world.runtime.answer = ({ image }) => ({ tookMs: image === "a:1" ? 4_000 : 20_000 });
     ask(world, { a: { tags: [task("1")] }, b: { tags: [task("1")] }, c: { tags: [task("1")] } });
     await world.start();
+    await world.env.advance(1_000);
     expect(["a", "b", "c"].map((image) => tagOf(world, "1", image)?.phase)).toEqual(["Pulling", "Pulling", "Waiting"]);
     expect(statusOf(world)).toMatchObject({ pulling: 2, waiting: 1 });
     await world.env.advance(5_000);
@@ -133,6 +160,7 @@ describe("what is not wanted any more", () => {
     world.runtime.answer = () => ({ tookMs: 60_000 });
     ask(world, { nginx: { tags: [task("1.20")] } });
     await world.start();
+    await world.env.advance(1_000);
     ask(world, {});
     await world.env.advance(5_000);
     expect([world.runtime.cancelled, world.runtime.pulling, events(world).length]).toEqual([1, 0, 0]);
@@ -193,7 +221,7 @@ describe("a restart", () => {
     await world.env.advance(5_000);
     await crash(world);
     await world.env.advance(5_000);
-    expect([world.runtime.orders.length, writes(world).length, events(world).length]).toEqual([1, 2, 1]);
+    expect([world.runtime.orders.length, writes(world).length, events(world).length]).toEqual([1, 1, 1]);
   });
   test("an end that could not be told is told by the next process, and not pulled again", async () => {
     const world = scene();

@@ -5,8 +5,8 @@ import { isOver, phase, statusOf } from "../../workload/images/tasks.ts";
 import { statusOfState, type TaskState } from "./state.ts";
 import { type Task, tasksOf } from "./tasks.ts";
 
-/** Every task of the spec that somebody works on or that is over, and nothing else. */
-export function statusFor(nodeImage: Readonly<NodeImage>, stateOf: (task: Task) => TaskState | undefined): NodeImageStatus {
+/** Every task of the spec that somebody has worked on for a while or that is over, and nothing else. */
+export function statusFor(nodeImage: Readonly<NodeImage>, stateOf: (task: Task) => TaskState | "young" | undefined): NodeImageStatus {
   const imageStatuses: Record<string, NodeImageImageStatus> = {};
   const counts = { desired: 0, succeeded: 0, failed: 0, pulling: 0, waiting: 0 };
   for (const task of tasksOf(nodeImage)) {
@@ -29,8 +29,9 @@ export function statusFor(nodeImage: Readonly<NodeImage>, stateOf: (task: Task) 
   };
 }
 
-function tagStatus(nodeImage: Readonly<NodeImage>, task: Task, state: TaskState | undefined): NodeImageTagStatus | undefined {
+function tagStatus(nodeImage: Readonly<NodeImage>, task: Task, state: TaskState | "young" | undefined): NodeImageTagStatus | undefined {
   const known = statusOf(nodeImage, task.image, task.spec);
-  if (isOver(known)) return known as NodeImageTagStatus;
+  // What the process before this one said of it stands as long as there is nothing new.
+  if (isOver(known) || state === "young") return known as NodeImageTagStatus | undefined;
   return state === undefined ? undefined : statusOfState(task, state);
 }

@@ -27,6 +27,8 @@ export interface WorkerDeps {
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #abort = new AbortController();
+  /** By the monotonic clock. */
+  readonly madeMs: number;
   #task: Task;
   #state: TaskState = { phase: "Waiting" };
   /** Resolves when nothing of it is under way any more. */
@@ -35,6 +37,7 @@ export class Worker {
   constructor(deps: WorkerDeps, task: Task) {
     this.#deps = deps;
     this.#task = task;
+    this.madeMs = deps.env.monotonicMs();
     const remembered = deps.memory.recall(roundOf(task));
     if (remembered?.ended !== undefined) {
       this.#state = remembered.ended;

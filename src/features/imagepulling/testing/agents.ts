@@ -90,11 +90,17 @@ export interface AgentsOptions {
   readonly intervalMs?: number;
 }
 
-/** Node agents that do as the real one does: say Pulling, then how it ended, and forget what is not wanted any more. */
+/** ms that a pull lasts before the real agent tells that it has begun. */
+const youngMs = 1_000;
+
+/** Node agents that do as the real one does: say Pulling of what takes longer, then how it ended, and forget what is not wanted any more. */
 export class Agents {
   /** Status writes by node. */
   readonly writes = new Map<string, number>();
-  readonly #pulls = new Map<string, { readonly version: number; readonly doneMs: number; readonly failed?: string }>();
+  readonly #pulls = new Map<
+    string,
+    { readonly version: number; readonly tellMs: number; readonly doneMs: number; readonly failed?: string }
+  >();
 
   constructor(
     private readonly env: FakeEnv,
@@ -115,11 +121,11 @@ export class Agents {
     let isNew = false;
     const imageStatuses: Record<string, NodeImageImageStatus> = {};
     for (const [image, entry] of imagesOf(nodeImage)) {
-      const tags = tagsOf(entry).map((task) => {
+      const tags = tagsOf(entry).flatMap((task) => {
         const known = statusOf(nodeImage, image, task);
         const next = isOver(known) ? (known as NodeImageTagStatus) : this.#work(nodeImage, image, task, known);
         isNew ||= next !== known;
-        return next;
+        return next ?? [];
       });
       if (tags.length > 0) imageStatuses[image] = { tags };
     }
@@ -138,19 +144,19 @@ export class Agents {
     image: string,
     task: Readonly<NodeImageTag>,
     known: Readonly<NodeImageTagStatus> | undefined,
-  ): NodeImageTagStatus {
+  ): NodeImageTagStatus | undefined {
     const key = `${nodeImage.metadata.name} ${image} ${task.tag}`;
     const version = versionOf(task);
     const nowMs = this.env.nowMs();
     let pull = this.#pulls.get(key);
     if (pull?.version !== version) {
       const { tookMs, failed } = this.options.pull(nodeImage.metadata.name, image, task.tag);
-      pull = { version, doneMs: nowMs + tookMs, failed };
+      pull = { version, tellMs: nowMs + youngMs, doneMs: nowMs + tookMs, failed };
       this.#pulls.set(key, pull);
     }
     const base = { tag: task.tag, ...(version === 0 ? {} : { version }) };
     if (nowMs < pull.doneMs && known !== undefined) return known as NodeImageTagStatus;
-    if (nowMs < pull.doneMs) return { ...base, phase: "Pulling", startTime: formatTime(nowMs) };
+    if (nowMs < pull.doneMs) return nowMs < pull.tellMs ? undefined : { ...base, phase: "Pulling", startTime: formatTime(nowMs) };
     const completionTime = formatTime(nowMs);
     return pull.failed === undefined
       ? { ...base, phase: "Succeeded", progress: 100, completionTime }
