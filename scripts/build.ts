@@ -8,7 +8,9 @@
 import { cpSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { compile } from "./build/compile.ts";
+import { misfitOf } from "./build/executable.ts";
 import { runtimeFor } from "./build/runtime.ts";
+import { signedAdhoc } from "./build/sign-macho.ts";
 import { stampOf } from "./build/stamp.ts";
 import { fileOf, type Target, targetNamed, targets } from "./build/targets.ts";
 
@@ -43,8 +45,22 @@ function buildFor(target: Target): string {
   const outfile = `${dir}/${file}`;
   const bunTarget = target.runtime.replace("@oven/", "").replace("aarch64", "arm64");
   compile({ outfile, stamp, runtime: runtimeFor(target), target: bunTarget, metafile: `${dir}/kruise.meta.json` });
+  const bytes = finished(target, outfile);
   say(outfile);
-  return `${new Bun.CryptoHasher("sha256").update(readFileSync(outfile)).digest("hex")}  ${file}`;
+  return `${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}  ${file}`;
+}
+
+/** @returns what the file holds. @throws Error when it is no program for this machine */
+function finished(target: Target, outfile: string): Uint8Array {
+  let bytes: Uint8Array = readFileSync(outfile);
+  let misfit = misfitOf(bytes, target);
+  if (misfit !== undefined && target.os === "darwin") {
+    bytes = signedAdhoc(bytes, "kruise");
+    writeFileSync(outfile, bytes);
+    misfit = misfitOf(bytes, target);
+  }
+  if (misfit !== undefined) throw new Error(`${outfile}, for ${target.name}: ${misfit}`);
+  return bytes;
 }
 
 function say(outfile: string): void {

@@ -18,6 +18,11 @@ export const versionInfo: VersionInfo = {
   commit: typeof KRUISE_COMMIT === "string" ? KRUISE_COMMIT : "unknown",
   buildDate: typeof KRUISE_DATE === "string" ? KRUISE_DATE : "unknown",
   runtime: `bun ${Bun.version}`,
-  platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+  platform: platformOf(process.platform, process.arch),
   openKruise: "1.9",
 };
+
+/** In Kubernetes' words, as in the names of releases and in `kubectl version`: "linux/amd64", "windows/amd64". */
+export function platformOf(os: string, arch: string): string {
+  return `${os === "win32" ? "windows" : os}/${arch === "x64" ? "amd64" : arch}`;
+}
