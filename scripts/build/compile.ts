@@ -15,6 +15,12 @@ const shape = ["--minify-whitespace", "--minify-syntax", "--sourcemap=none", "--
 /** A program in a cluster reads no `.env` or `bunfig.toml` that happens to lie where it is started. */
 const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
 
+/**
+ * CommonJS packages ask where they lie, and the compiler answers with the path on the machine that builds: no two places would give the same
+ * bytes, and the program would look for their native parts there, on whatever machine it runs. Bun's own name for what is inside of a program.
+ */
+const nowhere = { __dirname: "/$bunfs/root", __filename: "/$bunfs/root/kruise" };
+
 export interface Compilation {
   readonly outfile: string;
   readonly stamp: Stamp;
@@ -29,7 +35,7 @@ export interface Compilation {
 export function compile({ outfile, stamp, runtime, target, metafile }: Compilation): void {
   mkdirSync(dirname(outfile), { recursive: true });
   rmSync(outfile, { force: true });
-  const define = { KRUISE_VERSION: stamp.version, KRUISE_COMMIT: stamp.commit, KRUISE_DATE: stamp.date };
+  const define = { ...nowhere, KRUISE_VERSION: stamp.version, KRUISE_COMMIT: stamp.commit, KRUISE_DATE: stamp.date };
   const build = Bun.spawnSync(
     [
       process.execPath,
