@@ -7,6 +7,7 @@
  */
 import { cpSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import packageJson from "../package.json";
 import { compile } from "./build/compile.ts";
 import { misfitOf } from "./build/executable.ts";
 import { runtimeFor } from "./build/runtime.ts";
@@ -23,6 +24,8 @@ const stamp = stampOf();
 
 const chosen: readonly Target[] = values.all ? targets : values.target.split(",").filter(Boolean).map(targetNamed);
 if (chosen.length === 0) buildHere();
+else if (Bun.version !== packageJson.devDependencies.bun)
+  throw new Error(`this is Bun ${Bun.version}, and releases are made with ${packageJson.devDependencies.bun}: other bytes would come out`);
 const sums = chosen.map(buildFor);
 if (values.all) writeFileSync(`${dir}/SHA256SUMS`, `${sums.join("\n")}\n`);
 

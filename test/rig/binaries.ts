@@ -17,6 +17,7 @@ const etcdVersion = "v3.6.5";
 const kwokVersion = "v0.8.0";
 const helmVersion = "v3.20.2";
 const cosignVersion = "v2.6.5";
+const actionlintVersion = "v1.7.12";
 const elfMagic = Buffer.from("\x7fELF", "latin1");
 
 export type BinaryName =
@@ -28,7 +29,8 @@ export type BinaryName =
   | "kubectl"
   | "kwok"
   | "helm"
-  | "cosign";
+  | "cosign"
+  | "actionlint";
 
 interface Source {
   readonly version: string;
@@ -56,14 +58,7 @@ const sources: Record<BinaryName, Source> = {
       const base = `https://github.com/etcd-io/etcd/releases/download/${etcdVersion}`;
       const archive = await fetched(`${base}/${name}.tar.gz`);
       const sums = new TextDecoder().decode(await fetched(`${base}/SHA256SUMS`));
-      checkSum(
-        archive,
-        sums
-          .split("\n")
-          .find((line) => line.endsWith(` ${name}.tar.gz`))
-          ?.split(" ")[0] ?? "",
-        `${name}.tar.gz`,
-      );
+      checkSum(archive, sumOf(sums, `${name}.tar.gz`), `${name}.tar.gz`);
       writeFileSync(`${target}.tar.gz`, archive);
       await must(["tar", "-xzf", `${target}.tar.gz`, "-C", dirname(target), "--strip-components=1", `${name}/etcd`]);
       rmSync(`${target}.tar.gz`);
@@ -111,17 +106,26 @@ const sources: Record<BinaryName, Source> = {
       const name = `cosign-linux-${architecture()}`;
       const bytes = await fetched(`${base}/${name}`);
       const sums = new TextDecoder().decode(await fetched(`${base}/cosign_checksums.txt`));
-      checkSum(
-        bytes,
-        sums
-          .split("\n")
-          .find((line) => line.endsWith(` ${name}`))
-          ?.split(" ")[0] ?? "",
-        name,
-      );
+      checkSum(bytes, sumOf(sums, name), name);
       writeFileSync(target, bytes);
     },
     build: (target) => buildCommand("github.com/sigstore/cosign/v2/cmd/cosign", cosignVersion, target),
+  },
+  actionlint: {
+    version: actionlintVersion,
+    download: async (target) => {
+      const number = actionlintVersion.slice(1);
+      const base = `https://github.com/rhysd/actionlint/releases/download/${actionlintVersion}`;
+      const name = `actionlint_${number}_linux_${architecture()}.tar.gz`;
+      const archive = await fetched(`${base}/${name}`);
+      const sums = new TextDecoder().decode(await fetched(`${base}/actionlint_${number}_checksums.txt`));
+      checkSum(archive, sumOf(sums, name), name);
+      writeFileSync(`${target}.tar.gz`, archive);
+      await must(["tar", "-xzf", `${target}.tar.gz`, "-C", dirname(target), "actionlint"]);
+      rmSync(`${target}.tar.gz`);
+      renameSync(join(dirname(target), "actionlint"), target);
+    },
+    build: (target) => buildCommand("github.com/rhysd/actionlint/cmd/actionlint", actionlintVersion, target),
   },
   "kube-apiserver": kubernetes("kube-apiserver"),
   "kube-controller-manager": kubernetes("kube-controller-manager"),
@@ -218,6 +222,12 @@ async function fetched(url: string): Promise<Uint8Array> {
   } finally {
     clearTimeout(stalled);
   }
+}
+
+/** @param sums as sha256sum writes them; empty where the file is not among them */
+function sumOf(sums: string, file: string): string {
+  const line = sums.split("\n").find((candidate) => candidate.endsWith(` ${file}`));
+  return line?.split(" ")[0] ?? "";
 }
 
 function checkSum(bytes: Uint8Array, expected: string, what: string): void {
