@@ -8,7 +8,7 @@ import { deepEqual, type Fields, fieldsOf, itemsOf } from "../kube/json.ts";
 import type { Ref } from "../kube/kind.ts";
 import { type Failure, failureText } from "../kube/outcome.ts";
 import type { Condition, KubeObject } from "../kube/types.ts";
-import { type Fresh, freshest, liveRead, type Objects, objectId } from "./freshest.ts";
+import { type Fresh, freshest, isAnother, liveRead, type Objects, objectId } from "./freshest.ts";
 import type { ObjectLocks } from "./locks.ts";
 import type { ConditionStep, WriteStep } from "./plan.ts";
 import { mergeBody } from "./send.ts";
@@ -50,7 +50,10 @@ export class Conditions {
     return this.#gatherings.size;
   }
 
-  /** Settles when the patch that carried the step and its riders did; "notFound" when the object is gone. */
+  /**
+   * Settles when the patch that carried the step and its riders did; "notFound" when the object is gone, "conflict" when it is not at the
+   * version that the step holds of.
+   */
   set(ref: Ref, step: ConditionStep, riders: readonly WriteStep[] = []): Promise<Stepped> {
     return new Promise((settle) => {
       const id = objectId(ref.of, ref);
@@ -109,15 +112,13 @@ export class Conditions {
     for (let tries = 1; ; tries += 1) {
       if (!fresh.ok) return settleAll(open, fresh);
       const object = fresh.object;
-      const { body, version, outdated } = merge(open, object);
-      // Drawn from a version that is past: the plan that follows it decides anew.
-      settleAll(outdated, { ok: true, object, wrote: false });
-      open = open.filter((wish) => !outdated.includes(wish));
+      open = stillOpen(open, object);
+      const body = merge(open, object);
       if (body === undefined) return settleAll(open, { ok: true, object, wrote: false });
       const answer = await this.#deps.write.patch(
         { of: ref.of, namespace: ref.namespace, name: ref.name, uid: object.metadata.uid },
         "strategic",
-        mergeBody(body, object.metadata.uid, version),
+        mergeBody(body, object.metadata.uid, open.find(({ step }) => step.ofVersion !== undefined)?.step.ofVersion),
         { subresource: "status" },
       );
       if (answer.ok) {
@@ -126,13 +127,8 @@ export class Conditions {
       }
       const pauseMs = conflictPause(this.#deps.env, tries);
       if (answer.why !== "conflict" || pauseMs === undefined) return settleAll(open, this.#explained(ref, answer));
-      const bound = open.filter((wish) => wish.step.ofVersion !== undefined);
-      settleAll(bound, { ok: true, object, wrote: false });
-      open = open.filter((wish) => wish.step.ofVersion === undefined);
-      if (open.length === 0) return;
-      // Whoever came with a version is why this failed, unless nobody did: then the object is another one by now, or in great demand.
-      if (bound.length === 0) await pause(this.#deps.env, pauseMs);
-      fresh = bound.length > 0 ? await freshest(this.#deps, ref, undefined) : await liveRead(this.#deps, ref);
+      await pause(this.#deps.env, pauseMs);
+      fresh = await liveRead(this.#deps, ref);
     }
   }
 
@@ -143,48 +139,43 @@ export class Conditions {
   }
 }
 
-interface Merged {
-  /** The strategic merge patch; undefined when nothing has to change. */
-  readonly body: object | undefined;
-  /** The version that some of it was concluded from. */
-  readonly version: string | undefined;
-  readonly outdated: readonly Wish[];
+/** Those that hold of this version; who came with another one hears of it. */
+function stillOpen(wishes: readonly Wish[], { metadata }: Readonly<KubeObject>): readonly Wish[] {
+  return wishes.filter(({ step: { ofVersion }, settle }) => {
+    const holds = ofVersion === undefined || ofVersion === metadata.resourceVersion;
+    if (!holds) settle(isAnother(metadata.name, ofVersion));
+    return holds;
+  });
 }
 
-/** What would change `object`. Each wish sees what those before it made of it, so that none undoes another. */
-function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): Merged {
+/**
+ * The strategic merge patch that changes `object`; undefined when nothing has to change. Each wish sees what those before it made of it, so
+ * that none undoes another.
+ */
+function merge(wishes: readonly Wish[], object: Readonly<KubeObject>): object | undefined {
   const current = new Map<string, unknown>();
   for (const condition of itemsOf(fieldsOf(fieldsOf(object)["status"])["conditions"]))
     current.set(String(fieldsOf(condition)["type"]), condition);
   const wanted = new Map<string, Condition>();
-  const outdated: Wish[] = [];
   let metadata: MetadataPatch = {};
-  let version: string | undefined;
   let seen = object;
   for (const wish of wishes) {
-    if (wish.step.ofVersion !== undefined && wish.step.ofVersion !== object.metadata.resourceVersion) {
-      outdated.push(wish);
-      continue;
-    }
     const changed = (wish.step.conditions(seen) ?? []).filter((condition) => !deepEqual(condition, current.get(condition.type)));
     for (const condition of changed) {
       wanted.set(condition.type, condition);
       current.set(condition.type, condition);
     }
     if (changed.length > 0) seen = withConditions(seen, [...current.values()]);
-    let has = changed.length > 0;
     for (const rider of wish.riders) {
       const patch = metadataOf(rider, seen);
       if (patch === undefined) continue;
       metadata = { labels: { ...metadata.labels, ...patch.labels }, annotations: { ...metadata.annotations, ...patch.annotations } };
       seen = withMetadata(seen, patch);
-      has = true;
     }
-    if (has) version = wish.step.ofVersion ?? version;
   }
-  const says = seen !== object;
+  if (seen === object) return undefined;
   const status = wanted.size > 0 ? { status: { conditions: [...wanted.values()] } } : {};
-  return { body: says ? { ...status, metadata } : undefined, version, outdated };
+  return { ...status, metadata };
 }
 
 /** `null` takes one away. */

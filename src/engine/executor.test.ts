@@ -341,7 +341,7 @@ describe("conditions", () => {
     await run([change<Pod>({ id: "a", on, steps: steps({}, "first") })]);
     await run([change<Pod>({ id: "b", on, steps: steps({}, "second") })]);
     expect(await run([change<Pod>({ id: "c", on, steps: steps({ ofVersion: resourceVersion }, "third") })])).toMatchObject([
-      { result: "done", unchanged: true },
+      { result: "failed", failure: { why: "conflict" } },
     ]);
     expect(world.now<Pod>(pods, on)?.metadata.labels).toEqual({ revision: "1", first: "x", second: "x" });
     expect(world.writes().map(({ subresource }) => subresource)).toEqual(["status", "status"]);
@@ -384,7 +384,7 @@ describe("conditions", () => {
     expect(world.writes()).toHaveLength(1);
   });
 
-  test("a conclusion from a version that is past is dropped silently, its company is written", async () => {
+  test("a conclusion from a version that is past is a conflict, its company is written", async () => {
     const { env, world, start, pod } = tryOut();
     const before = pod("web-1");
     const on = refOf(pods, before);
@@ -396,7 +396,7 @@ describe("conditions", () => {
       start([setting(on, "b", [ready("New")], { gatherMs: 5 })], "b"),
     ]);
     await env.runUntilIdle();
-    expect((await both).flat().map(({ result }) => result)).toEqual(["done", "done"]);
+    expect((await both).flat()).toMatchObject([{ result: "failed", failure: { why: "conflict" } }, { result: "done" }]);
     expect(world.now<Pod>(pods, on)?.status?.conditions?.map(({ type }) => type)).toEqual(["New"]);
   });
 
@@ -413,7 +413,9 @@ describe("conditions", () => {
       start([setting(on, "b", [ready("New")], { gatherMs: 5 })], "b"),
     ]);
     await env.runUntil(() => false, 1000);
-    expect((await both).flat().map(({ result }) => result)).toEqual(["done", "done"]);
+    // The next plan is made from what the server has, however late the watch is.
+    expect(world.get(pods, on)?.metadata.labels).toEqual({ changed: "yes" });
+    expect((await both).flat()).toMatchObject([{ result: "failed", failure: { why: "conflict" } }, { result: "done" }]);
     expect(world.now<Pod>(pods, on)?.status?.conditions?.map(({ type }) => type)).toEqual(["New"]);
   });
 
@@ -422,6 +424,94 @@ describe("conditions", () => {
     const on = refOf(pods, pod("web-1"));
     world.drop(pods, on);
     expect(await run([setting(on, "a", [ready("A")])])).toMatchObject([{ result: "done", unchanged: true }]);
+  });
+});
+
+describe("of one version only", () => {
+  const leave: Step<Pod> = {
+    name: "leave",
+    conditions: (fresh) =>
+      fresh.status?.conditions?.some(({ type }) => type === "Out") ? undefined : [{ type: "Out", status: "True", lastTransitionTime: "" }],
+  };
+  const image = step("image", () => labelsPatch({ image: "new" }), { precondition: "uid" });
+  const kinds: [string, readonly Step<Pod>[]][] = [
+    ["conditions first", [leave, image]],
+    ["a write first", [image, leave]],
+  ];
+  const edit = (world: World, on: Ref<Pod>) =>
+    world.edit<Pod>(pods, on, (pod) => {
+      pod.metadata.labels = { ...pod.metadata.labels, changed: "yes" };
+    });
+
+  test.each(kinds)("%s: the version travels with the first write, and the next ones follow that one", async (_, steps) => {
+    const { world, run, pod } = tryOut({ watchLagMs: 60_000 });
+    const before = pod("web-1");
+    world.put(pods, before);
+    const on = refOf(pods, before);
+    const { resourceVersion: ofVersion } = before.metadata;
+    expect(await run([change<Pod>({ id: "x", on, ofVersion, steps })])).toMatchObject([{ result: "done" }]);
+    expect(
+      world.calls.map(({ verb, body }) => [verb, (body as { metadata: { resourceVersion?: string } }).metadata.resourceVersion]),
+    ).toEqual([
+      ["patch", ofVersion],
+      ["patch", undefined],
+    ]);
+  });
+
+  test.each(kinds)("%s: when the server has another one nothing is done, and the cache learns of it", async (_, steps) => {
+    const { world, run, pod } = tryOut({ watchLagMs: 60_000 });
+    const before = pod("web-1");
+    world.put(pods, before);
+    const on = refOf(pods, before);
+    edit(world, on);
+    const { resourceVersion: ofVersion } = before.metadata;
+    const actions = [change<Pod>({ id: "x", on, ofVersion, steps }), makePod("web-2", { after: ["x"] })];
+    expect(await run(actions)).toMatchObject([{ result: "failed", failure: { why: "conflict" } }, { result: "skipped" }]);
+    expect(world.now(pods, on)?.metadata.labels).toEqual({ revision: "1", changed: "yes" });
+    expect(world.calls.map(({ verb }) => verb)).toEqual(["patch", "get"]);
+    expect(world.get(pods, on)?.metadata.labels).toMatchObject({ changed: "yes" });
+  });
+
+  test.each(kinds)("%s: when the cache has another one nothing leaves", async (_, steps) => {
+    const { world, run, pod } = tryOut();
+    const before = pod("web-1");
+    const on = refOf(pods, before);
+    edit(world, on);
+    const { resourceVersion: ofVersion } = before.metadata;
+    expect(await run([change<Pod>({ id: "x", on, ofVersion, steps })])).toMatchObject([{ result: "failed", failure: { why: "conflict" } }]);
+    expect(world.calls).toEqual([]);
+  });
+
+  test("a first step with nothing to write leaves it to the second", async () => {
+    const { world, run, start, pod, env } = tryOut({ latencyMs: 5 });
+    const on = refOf(pods, pod("web-1"));
+    await run([change<Pod>({ id: "x", on, steps: [leave] })]);
+    const { resourceVersion: ofVersion } = world.now<Pod>(pods, on)!.metadata;
+    const slow = step("slow", () => {
+      edit(world, on);
+      return labelsPatch({ image: "new" });
+    });
+    const done = start([change<Pod>({ id: "y", on, ofVersion, steps: [leave, slow] })]);
+    await env.runUntilIdle();
+    expect(await done).toMatchObject([{ result: "failed", failure: { why: "conflict" } }]);
+    expect(world.now(pods, on)?.metadata.labels?.["image"]).toBeUndefined();
+  });
+
+  test("company with nothing to say holds of the version as well", async () => {
+    const { env, world, run, start, pod } = tryOut({ watchLagMs: 60_000 });
+    world.put(pods, pod("web-1"));
+    const on = refOf(pods, world.get<Pod>(pods, { namespace: "shop", name: "web-1" })!);
+    await run([change<Pod>({ id: "x", on, steps: [leave] })]);
+    const { resourceVersion: ofVersion } = world.now<Pod>(pods, on)!.metadata;
+    edit(world, on);
+    const other: Step<Pod> = { name: "other", conditions: () => [{ type: "Other", status: "True", lastTransitionTime: "" }] };
+    const both = Promise.all([
+      start([change<Pod>({ id: "y", on, ofVersion, steps: [leave, image] })], "y"),
+      start([change<Pod>({ id: "z", on, steps: [other] })], "z"),
+    ]);
+    await env.runUntil(() => false, 1_000);
+    expect((await both).flat()).toMatchObject([{ result: "failed", failure: { why: "conflict" } }, { result: "done" }]);
+    expect(world.now(pods, on)?.metadata.labels?.["image"]).toBeUndefined();
   });
 });
 

@@ -9,7 +9,7 @@ import { type Key, type Kind, keyOf, type Ref } from "../kube/kind.ts";
 import type { Failure } from "../kube/outcome.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { Conditions } from "./conditions.ts";
-import { freshest, isGone, liveRead, type Objects, objectId } from "./freshest.ts";
+import { freshest, isAnother, isGone, liveRead, type Objects, objectId } from "./freshest.ts";
 import type { ObjectLocks } from "./locks.ts";
 import type { Action, Change, ConditionStep, Create, Delete, Evict, Outcome, Step, WriteStep } from "./plan.ts";
 import { deleteOptions, send } from "./send.ts";
@@ -166,6 +166,7 @@ export class KubeExecutor implements Executor {
   async #change(action: Change, context: ActContext): Promise<Outcome> {
     let known: Readonly<KubeObject> | undefined;
     let wrote = false;
+    let { ofVersion } = action;
     for (let next = 0; next < action.steps.length; ) {
       const step = action.steps[next] as Step;
       const ref: Ref = known === undefined ? action.on : { ...action.on, uid: known.metadata.uid };
@@ -174,29 +175,39 @@ export class KubeExecutor implements Executor {
       if (isConditionStep(step)) {
         const riders = ridersAfter(action.steps, next);
         next += riders.length;
-        stepped = await this.#deps.conditions.set(ref, step, riders);
-      } else stepped = await this.#step(ref, step, known, context);
+        stepped = await this.#deps.conditions.set(ref, ofVersion === undefined ? step : { ...step, ofVersion }, riders);
+      } else stepped = await this.#step(ref, step, known, ofVersion, context);
       if (!stepped.ok) {
         if (stepped.why === "notFound" && action.goneIsFine !== false) return { action, result: "done", unchanged: true };
         return this.#failed(action, stepped, { did: "change", of: ref.of, key: ref, uid: ref.uid }, context);
       }
       known = stepped.object ?? known;
       wrote ||= stepped.wrote;
+      // From here on it is a version of our own making.
+      if (stepped.wrote) ofVersion = undefined;
     }
     return wrote ? { action, result: "done", object: known } : { action, result: "done", object: known, unchanged: true };
   }
 
-  #step(ref: Ref, step: WriteStep, known: Readonly<KubeObject> | undefined, context: ActContext): Promise<Stepped> {
+  #step(
+    ref: Ref,
+    step: WriteStep,
+    known: Readonly<KubeObject> | undefined,
+    ofVersion: string | undefined,
+    context: ActContext,
+  ): Promise<Stepped> {
     const { env, write, slots, locks, cache } = this.#deps;
+    const bound: WriteStep = ofVersion === undefined ? step : { ...step, precondition: "version" };
     return locks.run(objectId(ref.of, ref), async (): Promise<Stepped> => {
       let fresh = await freshest(this.#deps, ref, known);
       for (let tries = 1; ; tries += 1) {
         if (!fresh.ok) return fresh;
         const object = fresh.object;
+        if (ofVersion !== undefined && ofVersion !== object.metadata.resourceVersion) return isAnother(ref.name, ofVersion);
         const wanted = step.write(object);
         if (wanted === undefined) return { ok: true, object, wrote: false };
         if (typeof wanted === "string") return { ok: false, why: "denied", code: 0, reason: "Refused", message: wanted };
-        const answer = await slots.run(context.lane, () => send(write, ref, wanted, step, object));
+        const answer = await slots.run(context.lane, () => send(write, ref, wanted, bound, object));
         if (answer.ok) {
           if (foreignAnswers.has(step.subresource)) return { ok: true, object, wrote: true };
           cache.put(ref.of, answer.object);

@@ -27,6 +27,11 @@ export function isGone(name: string): Failure {
   return { ok: false, why: "notFound", message: `${name} is gone` };
 }
 
+/** Not the version that somebody drew a conclusion from. */
+export function isAnother(name: string, version: string): Failure {
+  return { ok: false, why: "conflict", message: `${name} is not at version ${version} any more` };
+}
+
 /** The object behind `ref`. Gone, or another object under its name: "notFound". `known` is what an earlier step was answered. */
 export function freshest(objects: Objects, ref: Ref, known: Readonly<KubeObject> | undefined): Fresh | Promise<Fresh> {
   const uid = ref.uid ?? known?.metadata.uid;

@@ -99,6 +99,11 @@ export interface Change<T extends KubeObject = KubeObject> extends ActionBase {
   readonly steps: readonly Step<T>[];
   /** The object being gone counts as done (default), or as a failure. */
   readonly goneIsFine?: boolean;
+  /**
+   * Only if the object still is exactly this version (the decision was made from it): the first write carries it, and those that follow go on
+   * from there. Otherwise nothing is done, and the outcome is a conflict: no news, the next plan decides anew.
+   */
+  readonly ofVersion?: string;
 }
 
 /** One write to one object, computed from its freshest known version, so that it can be computed again after a conflict. */
@@ -128,7 +133,7 @@ export interface ConditionStep<T extends KubeObject = KubeObject> {
   readonly name: string;
   /** Pure. The conditions to set, as they should be; undefined or empty: nothing to write any more. */
   readonly conditions: (fresh: Readonly<T>) => readonly Condition[] | undefined;
-  /** Only to exactly this version (the conclusion was drawn from it); a conflict is given up, the next plan decides anew. */
+  /** Only to exactly this version (the conclusion was drawn from it); otherwise a conflict ends the action, the next plan decides anew. */
   readonly ofVersion?: string;
   /** How long this may wait for company; 0 = write at once. */
   readonly gatherMs?: number;

@@ -3,6 +3,7 @@ import { cloneSets } from "../../api/cloneset.ts";
 import { gatesWith } from "../../api/gates.ts";
 import { annotation } from "../../api/names.ts";
 import { type PodUnavailableBudget, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
+import type { Change } from "../../engine/plan.ts";
 import { contextOf, World as Server, startHouse, testSettings } from "../../engine/testing/harness.ts";
 import { FakeEnv } from "../../env/fake.ts";
 import { cloneSetController } from "./index.ts";
@@ -43,6 +44,22 @@ describe("32: an update asks the budget before it takes a pod out of service", (
     for (const [index, move] of moves.entries()) expect(move.after).toContain(charges[index]!.id);
     expect(reasons.filter(({ code }) => code === "HeldByBudget")).toHaveLength(3);
     expect(requeueAfterMs).toBe(1_000);
+  });
+
+  // It may have come up since, and count.
+  test.each(["InPlaceIfPossible", "ReCreate"] as const)("%s: a pod that is down moves at no charge, but only as it was seen", (policy) => {
+    const world = moving(policy);
+    const [down = ""] = world.pods.keys();
+    world.sync(down, false);
+    const { actions } = plan({ ...world.observe(), budgetOf: () => budget(2) }, world.nowMs);
+    const moves = actions.filter(({ id }) => /^(update|mark):/.test(id)) as readonly Change[];
+    expect(moves.map(({ on, ofVersion }) => [on.name === down, ofVersion])).toEqual([
+      [true, world.pods.get(down)?.metadata.resourceVersion],
+      [false, undefined],
+      [false, undefined],
+    ]);
+    world.sync(down);
+    expect(world.act(moves.map((move) => ({ ...move, after: [] }))).map(({ result }) => result)).toEqual(["failed", "done", "done"]);
   });
 
   test("without a budget, or with one that lets everything go, nothing is asked", () => {

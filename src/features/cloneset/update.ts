@@ -7,7 +7,7 @@ import { type Action, change, type Reason } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import type { ControllerRevision, Pod } from "../../kube/types.ts";
-import { Charges, chargeAgainMs } from "../../workload/budget/index.ts";
+import { Charges, chargeAgainMs, type Paid } from "../../workload/budget/index.ts";
 import { canUpdateInPlace, planUpdate } from "../../workload/inplace/index.ts";
 import { beforeUpdate, prepareSteps, stateMetadata } from "../../workload/lifecycle/index.ts";
 import { rankForUpdate } from "../../workload/order/index.ts";
@@ -149,16 +149,8 @@ function roomFor({ members, limits, observed }: World, { leaving }: ScalePlan, {
 }
 
 /** What happens to a pod that a budget guards comes after the charge, and not at all without it. */
-function pay(
-  { observed }: World,
-  charges: Charges,
-  { pod }: Member,
-  action: Action,
-): { actions: readonly Action[] } | { refusedBy: string } {
-  const charge = charges.charge(observed.budgetOf?.(pod), pod, "UPDATE");
-  if ("refusedBy" in charge) return charge;
-  if (charge.free) return { actions: [action] };
-  return { actions: [charge.action, { ...action, after: [...(action.after ?? []), charge.action.id] }] };
+function pay({ observed: { budgetOf } }: World, charges: Charges, { pod }: Member, action: Action): Paid {
+  return budgetOf === undefined ? { actions: [action] } : charges.pay(budgetOf(pod), pod, "UPDATE", action);
 }
 
 type Move = { readonly action: Action; readonly delayMs?: number } | { readonly reason?: Reason; readonly problem?: string };

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { type GateName, gatesWith } from "../../api/gates.ts";
 import type { PodUnavailableBudget, PodUnavailableBudgetSpec, PodUnavailableBudgetStatus } from "../../api/podunavailablebudget.ts";
-import type { Change, WriteStep } from "../../engine/plan.ts";
+import { type Change, change, type WriteStep } from "../../engine/plan.ts";
+import { refOf } from "../../kube/kind.ts";
+import { pods } from "../../kube/kinds.ts";
 import type { Pod } from "../../kube/types.ts";
 import { inService, nowMs, pod } from "../testing/pods.ts";
 import { Charges, decide, freePass, inconsistency, protectedBy, relatedBudget, totalReplicasOverride } from "./index.ts";
@@ -173,23 +175,27 @@ test("an unreadable ignoredPodSelector is an error, not a pass", () => {
 });
 
 describe("a plan's charges", () => {
+  const move = (name: string) => change<Pod>({ id: `move:${name}`, on: refOf(pods, inUse(name)), steps: [], after: ["revision"] });
+
   test("32: two of five, and the rest is told by whom it is refused", () => {
     const charges = new Charges(gates, nowMs);
     const subject = budget({}, { ...now, unavailableAllowed: 2, currentAvailable: 5, desiredAvailable: 3 });
-    const asked = ["a", "b", "c", "d", "e"].map((name) => charges.charge(subject, inUse(name), "UPDATE"));
-    expect(asked.map((charge) => ("refusedBy" in charge ? charge.refusedBy : charge.free ? "free" : charge.action.id))).toEqual([
-      "budget:a",
-      "budget:b",
+    const asked = ["a", "b", "c", "d", "e"].map((name) => charges.pay(subject, inUse(name), "UPDATE", move(name)));
+    expect(asked.map((paid) => ("refusedBy" in paid ? paid.refusedBy : paid.actions.map(({ id }) => id)))).toEqual([
+      ["budget:a", "move:a"],
+      ["budget:b", "move:b"],
       "b",
       "b",
       "b",
     ]);
+    expect(asked[0]).toMatchObject({ actions: [{}, { after: ["revision", "budget:a"] }] });
+    expect(asked[0]).not.toHaveProperty("actions.1.ofVersion");
   });
 
   test("the write is decided again on the budget as it is then", () => {
-    const charge = new Charges(gates, nowMs).charge(budget({}, now), inUse("a"), "UPDATE");
-    if ("refusedBy" in charge || charge.free) throw new Error("nothing was charged");
-    const step = (charge.action as Change).steps[0] as unknown as WriteStep<PodUnavailableBudget>;
+    const paid = new Charges(gates, nowMs).pay(budget({}, now), inUse("a"), "UPDATE", move("a"));
+    if ("refusedBy" in paid) throw new Error("nothing was charged");
+    const step = (paid.actions[0] as Change).steps[0] as unknown as WriteStep<PodUnavailableBudget>;
     expect(step.precondition).toBe("version");
     expect(step.write(budget({}, now))).toEqual({
       patch: "merge",
@@ -199,14 +205,20 @@ describe("a plan's charges", () => {
     expect(step.write(budget({}, { ...now, desiredAvailable: 0 }))).toBeUndefined();
   });
 
-  test("nobody to ask, nothing to pay", () => {
+  // By the time it is done the pod may have come up, or may be guarded.
+  test("nobody to ask, nothing to pay: only of the pod as it was seen", () => {
     const charges = new Charges(gates, nowMs);
     const none = { ...now, unavailableAllowed: 0 };
-    expect(charges.charge(undefined, inUse("a"), "UPDATE")).toEqual({ free: true });
-    expect(charges.charge(budget({}, none), pod({ statuses: [{}] }), "UPDATE")).toEqual({ free: true });
-    expect(charges.charge(budget({ protectOperations: ["DELETE"] }, none), inUse("a"), "UPDATE")).toEqual({ free: true });
     const leaving = budget({}, none);
     leaving.metadata.deletionTimestamp = "2024-05-01T10:00:00Z";
-    expect(charges.charge(leaving, inUse("a"), "UPDATE")).toEqual({ free: true });
+    for (const [guard, subject] of [
+      [undefined, inUse("a")],
+      [budget({}, none), pod({ name: "a", statuses: [{}] })],
+      [budget({ protectOperations: ["DELETE"] }, none), inUse("a")],
+      [leaving, inUse("a")],
+    ] as const) {
+      const { resourceVersion } = subject.metadata;
+      expect(charges.pay(guard, subject, "UPDATE", move("a"))).toEqual({ actions: [{ ...move("a"), ofVersion: resourceVersion }] });
+    }
   });
 });

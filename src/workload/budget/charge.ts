@@ -1,6 +1,7 @@
 /**
  * A workload's way to a budget. A plan that takes pods out of service before it changes them would pass the webhooks unseen, so it charges
- * the budget itself: the charge is an action on the budget, and what it pays for comes after it.
+ * the budget itself: the charge is an action on the budget, and what it pays for comes after it. What a pod gives for nothing it gives only as
+ * it was seen: one that was down has perhaps come up since, and counts by now.
  */
 import type { Gates } from "../../api/gates.ts";
 import { type PodUnavailableBudget, type ProtectedOperation, podUnavailableBudgets } from "../../api/podunavailablebudget.ts";
@@ -11,12 +12,9 @@ import type { Pod } from "../../kube/types.ts";
 import { type Decision, decide } from "./decide.ts";
 import { freePass } from "./pod.ts";
 
-export type Charge =
-  /** Nothing to pay. */
-  | { readonly free: true }
-  /** To be done before what it pays for; fails when others were faster. */
-  | { readonly free: false; readonly action: Action }
-  | { readonly refusedBy: string };
+export type Paid =
+  /** What was to be done to the pod, and before it what pays for that: it fails when others were faster. */
+  { readonly actions: readonly Action[] } | { readonly refusedBy: string };
 
 /** ms after which a workload asks a budget again that had nothing left. */
 export const chargeAgainMs = 1_000;
@@ -30,23 +28,25 @@ export class Charges {
     private readonly nowMs: number,
   ) {}
 
-  charge(budget: Readonly<PodUnavailableBudget> | undefined, pod: Readonly<Pod>, operation: ProtectedOperation): Charge {
-    if (budget === undefined || budget.metadata.deletionTimestamp !== undefined) return { free: true };
-    if (freePass(pod, this.gates) !== undefined) return { free: true };
+  /** @param action on the pod, which takes it out of service */
+  pay(budget: Readonly<PodUnavailableBudget> | undefined, pod: Readonly<Pod>, operation: ProtectedOperation, action: Action): Paid {
+    const asSeen = { actions: [{ ...action, ofVersion: pod.metadata.resourceVersion }] };
+    if (budget === undefined || budget.metadata.deletionTimestamp !== undefined) return asSeen;
+    if (freePass(pod, this.gates) !== undefined) return asSeen;
     const asked = { pod, operation, gates: this.gates, nowMs: this.nowMs };
     const { name, uid } = budget.metadata;
     const known = this.#budgets.get(uid) ?? budget;
     const decision = decide(known, asked);
     if (!decision.allowed) return { refusedBy: name };
-    if (!("status" in decision)) return { free: true };
+    if (!("status" in decision)) return asSeen;
     this.#budgets.set(uid, { ...known, status: decision.status });
     const write = (fresh: Readonly<PodUnavailableBudget>) => written(fresh, decide(fresh, asked));
-    const action = change<PodUnavailableBudget>({
+    const charge = change<PodUnavailableBudget>({
       id: `budget:${pod.metadata.name}`,
       on: refOf(podUnavailableBudgets, budget as PodUnavailableBudget),
       steps: [{ name: "charge", subresource: "status", precondition: "version", onConflict: "retry", write }],
     });
-    return { free: false, action };
+    return { actions: [charge, { ...action, after: [...(action.after ?? []), charge.id] }] };
   }
 }
 

@@ -4,7 +4,7 @@
  * `freePass(pod, gates)` says whether the pod counts at all; `decide(budget, asked)` what its budget says and what its ledger becomes;
  * `Charges` are for plans. Who writes a decision does so with the version it was made from: see ../ledger.ts.
  */
-export { type Charge, Charges, chargeAgainMs } from "./charge.ts";
+export { Charges, chargeAgainMs, type Paid } from "./charge.ts";
 export { inconsistency } from "./consistency.ts";
 export { type Asked, budgetLimits, type Decision, decide, isIgnored, recordedCount } from "./decide.ts";
 export { protectedBy, totalReplicasOverride } from "./options.ts";

@@ -151,8 +151,14 @@ export class World {
       case "evict":
         throw new Error("a CloneSet evicts nobody");
       case "change": {
+        let { ofVersion } = action;
         for (const step of action.steps) {
+          const before = this.#map(action.on.of.kind).get(action.on.name);
+          const wanted = ("ofVersion" in step ? step.ofVersion : undefined) ?? ofVersion;
+          if (before !== undefined && wanted !== undefined && wanted !== before.metadata.resourceVersion)
+            return { action, result: "failed", failure: { ok: false, why: "conflict", message: "it is another version" } };
           const problem = this.#step(action.on.of.kind, action.on.name, step);
+          if (this.#map(action.on.of.kind).get(action.on.name) !== before) ofVersion = undefined;
           if (problem !== undefined) {
             return { action, result: "failed", failure: { ok: false, why: "denied", code: 0, reason: "Refused", message: problem } };
           }
@@ -194,7 +200,6 @@ export class World {
     if (fresh === undefined) return undefined;
     if ("conditions" in step) {
       const wanted = step.conditions(fresh) ?? [];
-      if (step.ofVersion !== undefined && step.ofVersion !== fresh.metadata.resourceVersion) return undefined;
       const status = fieldsOf(fieldsOf(fresh)["status"]);
       const merged = [...(itemsOf(status["conditions"]) as Condition[])];
       for (const condition of wanted) setCondition(merged, condition);
