@@ -27,6 +27,9 @@ const chosen = values.target.split(",").map(targetNamed);
 const out = resolve(values.out);
 for (const target of chosen) runtimeFor(target);
 
+// Looked up once: whoever works here meanwhile may commit.
+const [commit = "", date = ""] = (await must(["git", "show", "-s", "--format=%H %cI", "HEAD"], { cwd: root })).trim().split(" ");
+
 const first = values.against === "" ? await buildIn("a", {}) : sumsIn(readFileSync(values.against, "utf8"));
 const second = await buildIn("somewhere else altogether", { TZ: "Pacific/Chatham", LC_ALL: "C", LANG: "tr_TR.UTF-8", USER: "somebody" });
 
@@ -39,16 +42,15 @@ for (const target of chosen) {
 }
 process.exit(differing > 0 ? 1 : 0);
 
-/** Builds HEAD in a directory of that name; its binaries go to `--out`. @returns checksums by file name */
+/** Builds the commit in a directory of that name; its binaries go to `--out`. @returns checksums by file name */
 async function buildIn(name: string, env: Readonly<Record<string, string>>): Promise<Map<string, string>> {
   const parent = mkdtempSync(join(tmpdir(), "kruiser-reproduce-"));
   const dir = join(parent, name);
   try {
     mkdirSync(join(dir, ".kruiser"), { recursive: true });
-    await must(["sh", "-c", 'git archive HEAD | tar -x -C "$1"', "sh", dir], { cwd: root });
+    await must(["sh", "-c", 'git archive "$1" | tar -x -C "$2"', "sh", commit, dir], { cwd: root });
     symlinkSync(join(root, ".kruiser/runtimes"), join(dir, ".kruiser/runtimes"));
     await must([process.execPath, "install", "--frozen-lockfile", "--silent"], { cwd: dir });
-    const [commit = "", date = ""] = (await must(["git", "show", "-s", "--format=%H %cI", "HEAD"], { cwd: root })).trim().split(" ");
     await must([process.execPath, "scripts/build.ts", `--target=${chosen.map((target) => target.name).join(",")}`], {
       cwd: dir,
       env: { KRUISE_COMMIT: commit, KRUISE_DATE: date, HOME: parent, ...env },

@@ -36,7 +36,6 @@ test("a build that differs is told", async () => {
     timeoutMs,
   });
   expect(told).toMatchObject({ code: 1, stdout: expect.stringContaining("DIFFERS") });
-  expect(sums).toContain(readFileSync(join(`${out}-again`, "SHA256SUMS"), "utf8"));
   await must(["rm", "-rf", `${out}-again`]);
 }, 60_000);
 
