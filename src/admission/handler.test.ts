@@ -82,6 +82,13 @@ describe("admission over HTTP", () => {
     expect((await send(8)).status).toBe(413);
   });
 
+  test("what is told to one client is not told to the next", async () => {
+    const first = await yes(post("/validate-x", text));
+    first.headers.set("connection", "close");
+    const next = await yes(post("/validate-x", text));
+    expect([...next.headers]).toEqual([["content-type", "application/json"]]);
+  });
+
   test("health is empty", async () => {
     expect(await (await yes(new Request("https://localhost/healthz"))).text()).toBe("");
   });

@@ -83,7 +83,8 @@ function otherPaths(options: HandlerOptions): Hono {
   return app;
 }
 
-const jsonHeaders = { headers: { "content-type": "application/json" } };
+/** Each answer gets a copy. */
+const jsonHeaders = { headers: new Headers({ "content-type": "application/json" }) };
 
 async function admit(
   endpoint: Endpoint,

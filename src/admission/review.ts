@@ -1,7 +1,7 @@
 /** AdmissionReview on the wire: v1 and v1beta1, answered in the version they came in. Any JSON gets an answer. */
-import { fieldsOf, isFields, itemsOf, textOf } from "../kube/json.ts";
+import { fieldsOf, isFields, itemsOf, textOf, utf8Bytes } from "../kube/json.ts";
 import { parseLean } from "../kube/lean.ts";
-import { jsonPatchOf } from "../kube/patch/json-patch.ts";
+import { jsonPatchOf, jsonPatchText } from "../kube/patch/json-patch.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { AdmissionRequest, Operation, Verdict } from "./webhook.ts";
 
@@ -112,25 +112,20 @@ const reasons: Readonly<Record<number, string>> = {
  * @throws when the verdict's object cannot be written as JSON
  */
 export function encodeVerdict(apiVersion: string, uid: string, verdict: Verdict, original?: unknown): string {
-  return JSON.stringify({ kind: "AdmissionReview", apiVersion, response: responseOf(uid, verdict, original) });
+  const { warnings = [] } = verdict;
+  const told = warnings.length === 0 ? "" : `,"warnings":${JSON.stringify(warnings)}`;
+  const outcome = verdict.allowed ? patchText(verdict, original) : statusText(verdict);
+  return `{"kind":"AdmissionReview","apiVersion":${JSON.stringify(apiVersion)},"response":{"uid":${JSON.stringify(uid)},"allowed":${verdict.allowed}${told}${outcome}}}`;
 }
 
-function responseOf(uid: string, verdict: Verdict, original: unknown): Record<string, unknown> {
-  const response: Record<string, unknown> = { uid, allowed: verdict.allowed };
-  if (verdict.warnings && verdict.warnings.length > 0) response["warnings"] = verdict.warnings;
-  if (!verdict.allowed) {
-    response["status"] = {
-      status: "Failure",
-      message: verdict.message,
-      reason: verdict.reason ?? reasons[verdict.code],
-      code: verdict.code,
-    };
-    return response;
-  }
-  const patch = verdict.patch ?? (verdict.object === undefined ? undefined : jsonPatchOf(original, verdict.object));
-  if (patch && patch.length > 0) {
-    response["patchType"] = "JSONPatch";
-    response["patch"] = Buffer.from(JSON.stringify(patch)).toString("base64");
-  }
-  return response;
+type Allowed = Verdict & { readonly allowed: true };
+
+function patchText(verdict: Allowed, original: unknown): string {
+  const patch = verdict.patch ?? (verdict.object === undefined ? [] : jsonPatchOf(original, verdict.object));
+  // Base64 needs no escapes: what is longest in the answer is not looked through once more.
+  return patch.length === 0 ? "" : `,"patchType":"JSONPatch","patch":"${utf8Bytes(jsonPatchText(patch)).toBase64()}"`;
+}
+
+function statusText({ message, code, reason = reasons[code] }: Exclude<Verdict, Allowed>): string {
+  return `,"status":${JSON.stringify({ status: "Failure", message, reason, code })}`;
 }

@@ -119,17 +119,21 @@ export function compareUtf8(a: string, b: string): number {
 /** An object's keys, without those set to undefined, in the order of their UTF-8 bytes. */
 export function sortedKeys(object: Fields): string[] {
   const keys = Object.keys(object);
-  let special = false;
   let kept = 0;
   for (const key of keys) {
     if (object[key] === undefined) continue;
-    if (!special && outsideBasicOrder.test(key)) special = true;
     keys[kept] = key;
     kept += 1;
   }
   keys.length = kept;
-  if (kept < 2) return keys;
-  return special ? keys.sort(compareUtf8) : keys.sort();
+  return sortUtf8(keys);
+}
+
+/** The texts, in place, in the order of their UTF-8 bytes. */
+export function sortUtf8(texts: string[]): string[] {
+  if (texts.length < 2) return texts;
+  for (const text of texts) if (outsideBasicOrder.test(text)) return texts.sort(compareUtf8);
+  return texts.sort();
 }
 
 const encoder = new TextEncoder();

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { deepEqual } from "../json.ts";
+import { keepText } from "../kept-text.ts";
 import {
   applyJsonPatch,
   escapePointer,
   type JsonPatchOperation,
   jsonPatchOf,
+  jsonPatchText,
   limits,
   pointer,
   splitPointer,
@@ -74,13 +76,45 @@ describe("JSON patch", () => {
     [{ "a/b~": 1 }, {}, [{ op: "remove", path: "/a~1b~0" }]],
     [{ a: null }, { a: 1 }, [{ op: "replace", path: "/a", value: 1 }]],
     [[1], {}, [{ op: "replace", path: "", value: {} }]],
+    [
+      { constructor: 1 },
+      { toString: 2 },
+      [
+        { op: "remove", path: "/constructor" },
+        { op: "add", path: "/toString", value: 2 },
+      ],
+    ],
+    [JSON.parse('{"__proto__":1}'), {}, [{ op: "remove", path: "/__proto__" }]],
+    [{}, JSON.parse('{"__proto__":{}}'), [{ op: "add", path: "/__proto__", value: {} }]],
+    [
+      { b: 1, a: [] },
+      { b: 2, a: {}, "\u{10000}": 0, "\uffff": 0 },
+      [
+        { op: "replace", path: "/a", value: {} },
+        { op: "replace", path: "/b", value: 2 },
+        { op: "add", path: "/\uffff", value: 0 },
+        { op: "add", path: "/\u{10000}", value: 0 },
+      ],
+    ],
+    [
+      { a: undefined, b: 1 },
+      { a: 1, b: undefined, c: undefined },
+      [
+        { op: "remove", path: "/b" },
+        { op: "add", path: "/a", value: 1 },
+      ],
+    ],
   ])("%j to %j takes %j", (from, to, patch) => expect(jsonPatchOf(from, to)).toEqual(patch));
 
   test("a patch made of two documents turns one into the other", () =>
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (from, to) => {
-        const patched = applyJsonPatch(from, jsonPatchOf(from, to));
+        const patch = jsonPatchOf(from, to);
+        const patched = applyJsonPatch(from, patch);
         expect(patched.ok && deepEqual(patched.value, to)).toBe(true);
+        expect(jsonPatchText(patch)).toBe(JSON.stringify(patch));
+        if (typeof to === "object" && to !== null) keepText(to);
+        expect(jsonPatchText(patch)).toBe(JSON.stringify(patch));
       }),
     ));
 

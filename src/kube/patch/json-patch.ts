@@ -1,5 +1,6 @@
 /** JSON patches (RFC 6902): what admission answers, and writes with a precondition, are made of. */
-import { deepEqual, type Fields, isFields, setOwn, sortedKeys } from "../json.ts";
+import { deepEqual, type Fields, isFields, setOwn, sortUtf8 } from "../json.ts";
+import { jsonOf } from "../kept-text.ts";
 
 export type JsonPatchOperation =
   | { readonly op: "add" | "replace" | "test"; readonly path: string; readonly value: unknown }
@@ -13,7 +14,8 @@ export const limits = {
 } as const;
 
 export function escapePointer(key: string): string {
-  return key.replaceAll("~", "~0").replaceAll("/", "~1");
+  const tilded = key.includes("~") ? key.replaceAll("~", "~0") : key;
+  return tilded.includes("/") ? tilded.replaceAll("/", "~1") : tilded;
 }
 
 export function unescapePointer(part: string): string {
@@ -146,6 +148,18 @@ function remove(document: unknown, keys: readonly string[], depth: number): unkn
   return copy;
 }
 
+/** As JSON. */
+export function jsonPatchText(patch: readonly JsonPatchOperation[]): string {
+  let text = "";
+  for (const operation of patch) text += `${text === "" ? "[" : ","}${operationText(operation)}`;
+  return text === "" ? "[]" : `${text}]`;
+}
+
+function operationText(operation: JsonPatchOperation): string {
+  if (!("value" in operation) || operation.value === undefined) return JSON.stringify(operation);
+  return `{"op":"${operation.op}","path":${JSON.stringify(operation.path)},"value":${jsonOf(operation.value)}}`;
+}
+
 /** Operations that turn `from` into `to`: few, though not always the fewest. */
 export function jsonPatchOf(from: unknown, to: unknown): JsonPatchOperation[] {
   const operations: JsonPatchOperation[] = [];
@@ -153,23 +167,26 @@ export function jsonPatchOf(from: unknown, to: unknown): JsonPatchOperation[] {
   return operations;
 }
 
+/** What is the same object on both sides, as most of it is, is not looked into. */
 function compare(from: unknown, to: unknown, path: string, operations: JsonPatchOperation[]): void {
-  if (deepEqual(from, to)) return;
+  if (from === to) return;
   if (Array.isArray(from) && Array.isArray(to)) compareLists(from, to, path, operations);
   else if (isFields(from) && isFields(to)) compareFields(from, to, path, operations);
-  else operations.push({ op: "replace", path, value: to });
+  else if (!deepEqual(from, to)) operations.push({ op: "replace", path, value: to });
 }
 
 function compareFields(from: Fields, to: Fields, path: string, operations: JsonPatchOperation[]): void {
-  const before = sortedKeys(from);
-  for (const key of before) {
+  const before: string[] = [];
+  for (const key of Object.keys(from)) if (from[key] !== to[key] && from[key] !== undefined) before.push(key);
+  for (const key of sortUtf8(before)) {
     const childPath = `${path}/${escapePointer(key)}`;
     if (!Object.hasOwn(to, key) || to[key] === undefined) operations.push({ op: "remove", path: childPath });
     else compare(from[key], to[key], childPath, operations);
   }
-  const known = new Set(before);
-  for (const key of sortedKeys(to))
-    if (!known.has(key)) operations.push({ op: "add", path: `${path}/${escapePointer(key)}`, value: to[key] });
+  const added: string[] = [];
+  for (const key of Object.keys(to))
+    if (from[key] !== to[key] && to[key] !== undefined && (from[key] === undefined || !Object.hasOwn(from, key))) added.push(key);
+  for (const key of sortUtf8(added)) operations.push({ op: "add", path: `${path}/${escapePointer(key)}`, value: to[key] });
 }
 
 function compareLists(from: readonly unknown[], to: readonly unknown[], path: string, operations: JsonPatchOperation[]): void {
