@@ -63,22 +63,28 @@ export interface Transfer {
   readonly names: readonly string[];
 }
 
-/** The current spec. */
-export function currentContent(set: Readonly<SidecarSet>): Content {
+/** The current spec; one object for each version of the SidecarSet. */
+export const currentContent: (set: Readonly<SidecarSet>) => Content = memo((set) => {
   const hash = annotationOf(set, annotation.sidecarSetHash);
   const withoutImage = annotationOf(set, annotation.sidecarSetHashWithoutImage);
   const hashes = hash === "" || withoutImage === "" ? hashesOf(set.spec) : { hash, withoutImage };
   return { set: set.metadata.name, ...hashes, revision: set.status?.latestRevision ?? "", parts: partsOf(set.spec) };
+});
+
+/** A version of the past: content comes from the revision, and hashes as they were then. One object for each version of the two. */
+export function revisionContent(set: Readonly<SidecarSet>, revision: Readonly<ControllerRevision>): Content {
+  return contentsOfRevisions(set)(revision);
 }
 
-/** A version of the past: content comes from the revision, and hashes as they were then. */
-export function revisionContent(set: Readonly<SidecarSet>, revision: Readonly<ControllerRevision>): Content {
-  const spec = specOfRevision(revision);
-  const hash = annotationOf(revision, annotation.sidecarSetHash);
-  const withoutImage = annotationOf(revision, annotation.sidecarSetHashWithoutImage);
-  const hashes = hash === "" || withoutImage === "" ? hashesOf(spec) : { hash, withoutImage };
-  return { set: set.metadata.name, ...hashes, revision: revision.metadata.name, parts: partsOf(spec) };
-}
+const contentsOfRevisions = memo((set: Readonly<SidecarSet>) =>
+  memo((revision: Readonly<ControllerRevision>): Content => {
+    const spec = specOfRevision(revision);
+    const hash = annotationOf(revision, annotation.sidecarSetHash);
+    const withoutImage = annotationOf(revision, annotation.sidecarSetHashWithoutImage);
+    const hashes = hash === "" || withoutImage === "" ? hashesOf(spec) : { hash, withoutImage };
+    return { set: set.metadata.name, ...hashes, revision: revision.metadata.name, parts: partsOf(spec) };
+  }),
+);
 
 export function specOfRevision(revision: Readonly<ControllerRevision>): SidecarSetSpec {
   const spec = fieldsOf(fieldsOf(revision.data)["spec"]);

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { SidecarSetSpec } from "../../api/sidecarset.ts";
 import { deepEqual } from "../../kube/json.ts";
+import { applyJsonPatch, jsonPatchOf, jsonPatchText } from "../../kube/patch/json-patch.ts";
 import { names, pod, sidecarSet, stage } from "./testing/objects.ts";
 
 const word = fc.constantFrom("a", "b", "c", "d", "e");
@@ -120,6 +121,10 @@ test(
         expect(given.spec.volumes?.every((volume) => once.spec.volumes?.includes(volume))).toBe(true);
         const all = names([...once.spec.containers, ...(once.spec.initContainers ?? [])]);
         expect(new Set(all).size).toBe(all.length);
+        const patch = jsonPatchOf(given, once);
+        expect(jsonPatchText(patch)).toBe(JSON.stringify(patch));
+        const patched = applyJsonPatch(given, patch);
+        expect(patched.ok && deepEqual(patched.value, once)).toBe(true);
         const twice = await inject(once);
         if (!deepEqual(twice, once)) expect(twice).toEqual(once);
       }),

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { annotation } from "../../api/names.ts";
 import type { SidecarContainer, SidecarSetSpec } from "../../api/sidecarset.ts";
 import { controllerRevisions, namespaces } from "../../kube/kinds.ts";
 import type { ControllerRevision, Pod } from "../../kube/types.ts";
 import { readHashes } from "./annotations.ts";
 import { hashesOf } from "./hash.ts";
-import { candidateSets } from "./select.ts";
+import { candidateSets, matchesLabels, matchesNamespace } from "./select.ts";
 import { container, envOf, gated, names, pod, sidecarSet, stage } from "./testing/objects.ts";
 
 const sidecar = (name: string, more: Partial<SidecarContainer> = {}): SidecarContainer => ({ name, image: `${name}:1`, ...more });
@@ -225,6 +226,35 @@ describe("choosing", () => {
     add(of("storefront", 500, { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "other" } } }));
     expect(candidateSets(world, "shop", { env: "prod", app: "storefront", tier: "x" })).toHaveLength(5);
     expect(candidateSets(world, "other", { env: "prod", app: "storefront" })).toHaveLength(6);
+  });
+
+  test("no set that matches is missing among the candidates, and each is there once", () => {
+    const word = fc.constantFrom("a", "b", "");
+    const expression = fc.record({
+      key: fc.constantFrom("k", "l"),
+      operator: fc.constantFrom("In", "NotIn"),
+      values: fc.array(word, { minLength: 1 }),
+    });
+    const exists = fc.record({ key: fc.constantFrom("k", "l"), operator: fc.constantFrom("Exists", "DoesNotExist") });
+    const anySelector = fc.record({ matchExpressions: fc.array(fc.oneof(expression, exists), { minLength: 1, maxLength: 3 }) });
+    const named = fc.array(fc.constantFrom("shop", "other", "default"), { minLength: 1, maxLength: 3 });
+    const within = named.map((values) => ({ matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values }] }));
+    const anySpec = fc.record({ selector: anySelector, namespaceSelector: fc.option(within, { nil: undefined }) });
+    const anyLabels = fc.option(fc.record({ k: word, l: word }, { requiredKeys: [] }), { nil: undefined });
+    fc.assert(
+      fc.property(fc.array(anySpec, { maxLength: 5 }), anyLabels, fc.constantFrom("shop", "other", ""), (specs, labels, namespace) => {
+        const { add, world } = stage();
+        const sets = specs.map((more, index) => sidecarSet(`set-${index}`, { ...spec, ...(more as SidecarSetSpec) }));
+        add(...sets);
+        const found = candidateSets(world, namespace, labels as Record<string, string> | undefined).map(({ metadata }) => metadata.name);
+        expect(new Set(found).size).toBe(found.length);
+        const isWanting = (set: (typeof sets)[number]) =>
+          matchesLabels(set, labels as Record<string, string> | undefined) &&
+          matchesNamespace(set, { "kubernetes.io/metadata.name": namespace });
+        const wanting = sets.filter(isWanting).map(({ metadata }) => metadata.name);
+        expect(wanting.filter((name) => !found.includes(name))).toEqual([]);
+      }),
+    );
   });
 
   test("a namespace that cannot be read refuses the pod", async () => {

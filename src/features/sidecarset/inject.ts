@@ -5,7 +5,7 @@
 
 import type { PodSource } from "../../admission/narrow-scope.ts";
 import { type AdmissionContext, deny, type PodMutation, podMutationOrder, type Verdict } from "../../admission/webhook.ts";
-import { annotation, sidecarVersionAltAnnotation, sidecarVersionAnnotation } from "../../api/names.ts";
+import { annotation } from "../../api/names.ts";
 import type { Settings } from "../../api/settings.ts";
 import type { SidecarSet } from "../../api/sidecarset.ts";
 import { scaledCount } from "../../kube/int-or-percent.ts";
@@ -14,15 +14,16 @@ import { namespaces } from "../../kube/kinds.ts";
 import { failureText } from "../../kube/outcome.ts";
 import { isActive } from "../../kube/pod.ts";
 import { compileSelector, type Labels } from "../../kube/selector.ts";
-import { formatTime } from "../../kube/time.ts";
-import type { Pod, Volume } from "../../kube/types.ts";
-import { type HashEntry, injectedNames, mergedHashes, readWorking, recordOf, workingText } from "./annotations.ts";
+import type { Pod } from "../../kube/types.ts";
+import { recordOf } from "./annotations.ts";
 import { build, viewOf } from "./build.ts";
-import { type Content, currentContent, revisionContent, type Template, twinNames } from "./content.ts";
-import { mergeContainers, mergePullSecrets, mergeVolumes, type Queued, sortedByName } from "./merge.ts";
-import { applyPatches } from "./patch-metadata.ts";
+import { type Bundle, bundleOf, type Queue, queueOf, type Unbuilt } from "./bundle.ts";
+import { type Content, currentContent, revisionContent } from "./content.ts";
+import { mergeContainers, mergePullSecrets, mergeVolumes, sortedByName } from "./merge.ts";
+import { type Annotations, applyPatches } from "./patch-metadata.ts";
+import { noAnnotations, recordIn } from "./record.ts";
 import { type Resolved, resolveRevision, wantedRevision } from "./resolve.ts";
-import { baseOf, candidateSets, matchesLabels, matchesNamespace, selectedPods, selectionOf } from "./select.ts";
+import { baseOf, candidateSets, matchesNamespace, selectedPods, selectionOf } from "./select.ts";
 
 export const injection: PodMutation = {
   name: "sidecarset",
@@ -44,11 +45,15 @@ const namespaceOf = (pod: Readonly<Pod>): string => pod.metadata.namespace || "d
 function chooseSets(pod: Readonly<Pod>, { read }: AdmissionContext): Sets | Verdict | Promise<Sets | Verdict> {
   const namespace = namespaceOf(pod);
   const { labels } = pod.metadata;
-  const wanting = candidateSets(read, namespace, labels).filter(
-    (set) => set.spec.injectionStrategy?.paused !== true && matchesLabels(set, labels),
-  );
-  if (wanting.length === 0) return wanting;
-  if (wanting.every((set) => selectionOf(set.spec).namespaces === undefined)) return withoutReplaced(wanting);
+  const wanting: Readonly<SidecarSet>[] = [];
+  let everywhere = true;
+  for (const set of candidateSets(read, namespace, labels)) {
+    const { pods, namespaces: within } = selectionOf(set.spec);
+    if (set.spec.injectionStrategy?.paused === true || !pods.matches(labels)) continue;
+    wanting.push(set);
+    everywhere &&= within === undefined;
+  }
+  if (everywhere) return withoutReplaced(wanting);
   const known = read.get(namespaces, { namespace: "", name: namespace });
   if (known !== undefined) return settleSets(wanting, known.metadata.labels ?? {});
   return read.live.get(namespaces, { namespace: "", name: namespace }).then((answer) => {
@@ -69,8 +74,15 @@ function settleSets(wanting: Sets, namespaceLabels: Labels | undefined): Sets {
 
 /** A canary stands in for its base. In the order of their names, so that pods of one workload look alike. */
 export function withoutReplaced(sets: Sets): Sets {
-  const replaced = new Set(sets.map(baseOf));
-  return sets.filter(({ metadata }) => !replaced.has(metadata.name)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const replaced: string[] = [];
+  let inOrder = true;
+  for (const [index, set] of sets.entries()) {
+    const base = baseOf(set);
+    if (base !== undefined) replaced.push(base);
+    inOrder &&= index === 0 || (sets[index - 1] as SidecarSet).metadata.name < set.metadata.name;
+  }
+  const kept = replaced.length === 0 ? sets : sets.filter(({ metadata }) => !replaced.includes(metadata.name));
+  return inOrder ? kept : kept.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
 function inject(pod: Readonly<Pod>, sets: Sets, context: AdmissionContext): Pod | Verdict | Promise<Pod | Verdict> {
@@ -136,28 +148,28 @@ function refusal(set: string, problem: string): Verdict {
   return deny(500, `SidecarSet ${set} cannot be injected: ${problem}`);
 }
 
-/** @param contents by name of their sets */
+/** @param contents by name of their sets; at least one */
 export function injectContents(
   pod: Readonly<Pod>,
   contents: readonly Content[],
   { settings, nowMs }: { readonly settings: Pick<Settings, "gates">; nowMs(): number },
 ): Pod | Verdict {
-  let annotations: Readonly<Record<string, string>> = pod.metadata.annotations ?? noAnnotations;
+  let annotations: Annotations = pod.metadata.annotations ?? noAnnotations;
   for (const { set, parts } of contents) {
+    if (parts.patches.length === 0) continue;
     const patched = applyPatches(annotations, parts.patches);
     if (!patched.ok) return refusal(set, `spec.patchPodMetadata: ${patched.problem}`);
     annotations = patched.annotations;
   }
-  const queue = queueFor(pod, contents);
-  if ("allowed" in queue) return queue;
+  const bundle = bundleOf(contents);
+  const queue = bundle.queue ?? queueFor(pod, bundle);
+  if ("problem" in queue) return refusal(queue.set, queue.problem);
   if (queue.containers.length === 0 && queue.initContainers.length === 0) return withAnnotations(pod, annotations, undefined);
-  const recorded = record(annotations, contents, formatTime(nowMs()));
+  const recorded = recordIn(annotations, bundle, nowMs());
   if ("problem" in recorded) return deny(500, `SidecarSet: ${recorded.problem}`);
   const containers = settings.gates.enabled("EnableSortSidecarContainerByName") ? sortedByName(queue.containers) : queue.containers;
   const spec = withFields(pod.spec, {
-    ...(queue.initContainers.length === 0
-      ? {}
-      : { initContainers: mergeContainers(pod.spec.initContainers ?? [], sortedByName(queue.initContainers)) }),
+    ...(queue.initContainers.length === 0 ? {} : { initContainers: mergeContainers(pod.spec.initContainers ?? [], queue.initContainers) }),
     containers: mergeContainers(pod.spec.containers, containers),
     volumes: mergeVolumes(pod.spec.volumes, queue.volumes),
     imagePullSecrets: mergePullSecrets(pod.spec.imagePullSecrets, queue.pullSecrets),
@@ -165,95 +177,13 @@ export function injectContents(
   return withAnnotations(pod, recorded.annotations, spec);
 }
 
-const noAnnotations: Readonly<Record<string, string>> = Object.freeze({});
-
-function withAnnotations(pod: Readonly<Pod>, annotations: Readonly<Record<string, string>>, spec: Pod["spec"] | undefined): Pod {
+function withAnnotations(pod: Readonly<Pod>, annotations: Annotations, spec: Pod["spec"] | undefined): Pod {
   const metadata = annotations === noAnnotations ? pod.metadata : withFields(pod.metadata, { annotations });
   return withFields(pod, { metadata, ...(spec === undefined ? {} : { spec }) });
 }
 
-interface Queue {
-  readonly initContainers: Queued[];
-  readonly containers: Queued[];
-  readonly volumes: Volume[];
-  readonly pullSecrets: { name?: string }[];
-}
-
-function queueFor(pod: Readonly<Pod>, contents: readonly Content[]): Queue | Verdict {
-  const queue: Queue = { initContainers: [], containers: [], volumes: [], pullSecrets: [] };
-  const view = viewOf(pod, namesOf(contents));
-  const put = ({ set, hash }: Content, templates: readonly Template[], into: Queued[]): Verdict | undefined => {
-    const again = pod.metadata.annotations?.[annotation.sidecarSetHash] !== undefined && recordOf(pod).hashes?.get(set)?.hash === hash;
-    for (const template of templates) {
-      const built = build(template, view, again);
-      if (!built.ok) return refusal(set, built.problem);
-      for (const container of built.containers) into.push({ container, before: template.before });
-      queue.volumes.push(...template.volumes);
-    }
-    return undefined;
-  };
-  for (const content of contents) {
-    const { parts } = content;
-    const refused = put(content, parts.initContainers, queue.initContainers) ?? put(content, parts.containers, queue.containers);
-    if (refused !== undefined) return refused;
-    queue.pullSecrets.push(...parts.pullSecrets);
-  }
-  return queue;
-}
-
-function namesOf(contents: readonly Content[]): ReadonlySet<string> {
-  if (contents.length === 1) return (contents[0] as Content).parts.names;
-  return new Set(contents.flatMap(({ parts }) => [...parts.names]));
-}
-
-type Recorded = { readonly annotations: Readonly<Record<string, string>> } | { readonly problem: string };
-
-/** Who went into the pod, at which version: the controller works from it. */
-function record(annotations: Readonly<Record<string, string>>, contents: readonly Content[], now: string): Recorded {
-  const changed: Record<string, string> = { ...annotations };
-  for (const [key, withRevision] of [
-    [annotation.sidecarSetHash, true],
-    [annotation.sidecarSetHashWithoutImage, false],
-  ] as const) {
-    const text = mergedHashes(
-      annotations[key],
-      contents.map((content) => entryFor(content, withRevision, now)),
-    );
-    if (text === undefined)
-      return { problem: `the pod's annotation ${key} is not what was once written there: remove it from the pod or its template` };
-    changed[key] = text;
-  }
-  changed[annotation.sidecarSetInjectedList] = [...new Set([...injectedNames(annotations), ...contents.map(({ set }) => set)])]
-    .sort()
-    .join(",");
-  recordTwins(changed, contents);
-  return { annotations: changed };
-}
-
-function entryFor({ set, hash, withoutImage, revision, parts }: Content, withRevision: boolean, now: string): HashEntry {
-  return {
-    updateTimestamp: now,
-    hash: withRevision ? hash : withoutImage,
-    sidecarSetName: set,
-    sidecarList: parts.sidecarList,
-    ...(withRevision && revision !== "" ? { controllerRevision: revision } : {}),
-  };
-}
-
-/** The first twin works, and is told that it is the first. */
-function recordTwins(annotations: Record<string, string>, contents: readonly Content[]): void {
-  const hot = contents
-    .flatMap(({ parts }) => [...parts.initContainers, ...parts.containers])
-    .filter(({ idleImage }) => idleImage !== undefined);
-  if (hot.length === 0) return;
-  const working = new Map(readWorking(annotations[annotation.sidecarSetWorkingHotUpgradeContainer]));
-  for (const { name } of hot) {
-    const [worker, idler] = twinNames(name);
-    working.set(name, worker);
-    annotations[sidecarVersionAnnotation(worker)] = "1";
-    annotations[sidecarVersionAltAnnotation(worker)] = "0";
-    annotations[sidecarVersionAnnotation(idler)] = "0";
-    annotations[sidecarVersionAltAnnotation(idler)] = "1";
-  }
-  annotations[annotation.sidecarSetWorkingHotUpgradeContainer] = workingText(working);
+function queueFor(pod: Readonly<Pod>, { contents, names }: Bundle): Queue | Unbuilt {
+  const view = viewOf(pod, names);
+  const hashes = pod.metadata.annotations?.[annotation.sidecarSetHash] === undefined ? undefined : recordOf(pod).hashes;
+  return queueOf(contents, (template, { set, hash }) => build(template, view, hashes?.get(set)?.hash === hash));
 }

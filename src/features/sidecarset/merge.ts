@@ -10,16 +10,21 @@ export interface Queued {
 /** A container of the pod with the same name is replaced where it stands; all others come before or after the pod's own, in queue order. */
 export function mergeContainers(own: readonly Container[], queue: readonly Queued[]): readonly Container[] {
   if (queue.length === 0) return own;
-  const places = new Map(own.map(({ name }, index) => [name, index]));
   const merged = [...own];
   const before: Container[] = [];
   const after: Container[] = [];
   for (const { container, before: first } of queue) {
-    const place = places.get(container.name);
-    if (place === undefined) (first ? before : after).push(container);
+    const place = lastNamed(own, container.name);
+    if (place < 0) (first ? before : after).push(container);
     else if (!deepEqual(merged[place], container)) merged[place] = container;
   }
   return [...before, ...merged, ...after];
+}
+
+/** The index of the last one with this name, or -1. Lists of a pod are short: looking through them is cheaper than a map of their names. */
+function lastNamed(list: readonly { readonly name: string }[], name: string): number {
+  for (let index = list.length - 1; index >= 0; index -= 1) if (list[index]?.name === name) return index;
+  return -1;
 }
 
 /** By name; those that were queued first come first. */
@@ -29,15 +34,9 @@ export function sortedByName(queue: readonly Queued[]): readonly Queued[] {
 
 /** The pod's volume wins where the names are the same. */
 export function mergeVolumes(own: readonly Volume[] | undefined, queue: readonly Volume[]): readonly Volume[] | undefined {
-  if (queue.length === 0) return own;
-  const names = new Set((own ?? []).map(({ name }) => name));
-  const added: Volume[] = [];
-  for (const volume of queue) {
-    if (names.has(volume.name)) continue;
-    names.add(volume.name);
-    added.push(volume);
-  }
-  return added.length === 0 ? own : [...(own ?? []), ...added];
+  const merged = [...(own ?? [])];
+  for (const volume of queue) if (lastNamed(merged, volume.name) < 0) merged.push(volume);
+  return merged.length === (own ?? []).length ? own : merged;
 }
 
 type PullSecrets = PodSpec["imagePullSecrets"];

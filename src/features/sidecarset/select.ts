@@ -40,11 +40,24 @@ export const setsByPlace: Index<SidecarSet> = {
   keys: ({ spec }) => {
     const { pods, namespaces } = selectionOf(spec);
     if (pods.requirements === undefined) return [];
-    const scopes = namedNamespaces(namespaces?.requirements) ?? [everywhere];
     const anchors = anchorsOf(pods.requirements);
-    return scopes.flatMap((scope) => anchors.map((anchor) => `${scope}\n${anchor}`));
+    return scopesOf(namespaces).flatMap((scope) => anchors.map((anchor) => `${scope}\n${anchor}`));
   },
 };
+
+/** The first half of the places. */
+export const setsByScope: Index<SidecarSet> = {
+  name: "scope",
+  of: sidecarSets,
+  keys: ({ spec }) => {
+    const { pods, namespaces } = selectionOf(spec);
+    return pods.requirements === undefined ? [] : scopesOf(namespaces);
+  },
+};
+
+function scopesOf(namespaces: Matcher | undefined): readonly string[] {
+  return namedNamespaces(namespaces?.requirements) ?? [everywhere];
+}
 
 /** The pods that a set may want: it may look at more of a namespace than its name, which nobody can ask before the namespace is read. */
 export const selectedPods: PodSource<SidecarSet> = {
@@ -83,14 +96,24 @@ function weightOf({ key, values }: Requirement): number {
 
 /** SidecarSets that may want a pod with these labels in this namespace; each once, in no order. */
 export function candidateSets(read: Pick<Reader, "find">, namespace: string, labels: Labels | undefined): readonly Readonly<SidecarSet>[] {
-  const found: Readonly<SidecarSet>[] = [];
+  let found: readonly Readonly<SidecarSet>[] = [];
+  let places = 0;
+  const look = (place: string) => {
+    const here = read.find(setsByPlace, place);
+    if (here.length === 0) return;
+    places += 1;
+    found = places === 1 ? here : [...found, ...here];
+  };
   for (const scope of [everywhere, namespace]) {
-    found.push(...read.find(setsByPlace, `${scope}\n${anyLabels}`));
+    // Few clusters have SidecarSets that name a namespace, and fewer pods are in one of these.
+    if (read.find(setsByScope, scope).length === 0) continue;
+    look(`${scope}\n${anyLabels}`);
     for (const key in labels) {
-      found.push(...read.find(setsByPlace, `${scope}\n${key}`), ...read.find(setsByPlace, `${scope}\n${key}=${labels[key]}`));
+      look(`${scope}\n${key}`);
+      look(`${scope}\n${key}=${labels[key]}`);
     }
   }
-  return found.length > 1 ? [...new Set(found)] : found;
+  return places > 1 ? [...new Set(found)] : found;
 }
 
 export function matchesLabels(set: Readonly<SidecarSet>, labels: Labels | undefined): boolean {
