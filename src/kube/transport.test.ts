@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createServer, type Server } from "node:net";
+import { sleep } from "../env/env.ts";
 import { FakeEnv } from "../env/fake.ts";
 import { silentLogger } from "../env/log.ts";
 import { type Fetch, httpFetch } from "../env/network.ts";
@@ -147,6 +148,29 @@ test("credentials that fail are an answer too, and nothing was sent", async () =
   const { transport } = setUp(ok, { credentials });
   expect(await transport.request(post())).toMatchObject({ status: 0, sent: false, text: "exec: no such plugin" });
   expect(transport.inFlight).toBe(0);
+});
+
+test("whoever wants to know what time it is at the server is told so with each answer", async () => {
+  const env = new FakeEnv();
+  const said: (readonly [number, number])[] = [];
+  const dates = ["Wed, 01 Jan 2025 01:00:00 GMT", "soon", undefined];
+  const transport = Transport.create(
+    Object.assign(env, { serverSaid: (serverMs: number, roundTripMs: number) => void said.push([serverMs, roundTripMs]) }),
+    {
+      credentials: anonymousCredentials("http://api"),
+      userAgent: "kruise-manager",
+      fetch: async () => {
+        await sleep(env, 40);
+        const date = dates.shift();
+        return json(200, {}, date === undefined ? {} : { date });
+      },
+    },
+  );
+  for (let count = 0; count < 3; count += 1) await Promise.all([transport.request(get()), env.runUntilIdle()]);
+  expect(said).toEqual([[Date.UTC(2025, 0, 1, 1), 40]]);
+  dates.push("Wed, 01 Jan 2025 02:00:00 GMT");
+  await Promise.all([transport.stream({ path: "/a?watch=1", counted: false, idleMs: () => 60_000 }), env.runUntilIdle()]);
+  expect(said.at(-1)).toEqual([Date.UTC(2025, 0, 1, 2), 40]);
 });
 
 describe("over real sockets", () => {
