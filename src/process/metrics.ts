@@ -52,7 +52,7 @@ export class EngineMetrics implements Metrics {
 
   /** Prometheus' text format. */
   text(): Promise<string> {
-    return Promise.resolve(this.registry.text());
+    return this.registry.text();
   }
 
   get contentType(): string {

@@ -1,7 +1,8 @@
 /**
- * Prometheus' metrics and its text format, as much as a process needs of them. Counting happens with every request and every key that is
- * worked on, so a count is a look-up and an addition; words are made when somebody reads.
+ * What a process counts, for prom-client to print. Counting happens with every request and every key that is worked on, so a count is a
+ * look-up and an addition in a bounded room; the library, and the words, come when somebody reads (docs/decisions/004).
  */
+import type { Metric, MetricObject, MetricValue, Registry as Printer } from "prom-client";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -79,22 +80,20 @@ export class Family<T> {
     return known.sample;
   }
 
-  *each(): Generator<{ readonly labels: string; readonly sample: T }, void> {
+  *each(): Generator<{ readonly labels: Record<string, string>; readonly sample: T }, void> {
     for (const { values, sample } of this.#samples.values()) {
-      yield { labels: values.map((value, index) => `${this.#names[index]}="${escaped(value, true)}"`).join(","), sample };
+      yield { labels: Object.fromEntries(values.map((value, index) => [this.#names[index] as string, value])), sample };
     }
   }
 }
 
-interface Registered {
-  readonly described: Described;
-  readonly type: "counter" | "gauge" | "histogram";
-  readonly lines: () => Generator<string, void>;
-}
+type Numbers = () => Generator<MetricValue<string>, void>;
 
 export class Registry {
   readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
-  readonly #registered: Registered[] = [];
+  readonly #registered: Metric[] = [];
+  #printer: Promise<Printer> | undefined;
+  #printed = 0;
   readonly #collectors: (() => void)[] = [];
   readonly #room: Room;
 
@@ -114,22 +113,16 @@ export class Registry {
   histogram(described: Described & { readonly buckets: readonly number[] }): Family<HistogramSample> {
     const { name, labels = [], buckets } = described;
     const family = new Family(labels, this.#room, () => new HistogramSample(buckets));
-    this.#registered.push({
-      described,
-      type: "histogram",
-      *lines() {
-        for (const { labels, sample } of family.each()) {
-          const more = labels === "" ? "" : `${labels},`;
-          const braced = labels === "" ? "" : `{${labels}}`;
-          let count = 0;
-          for (let index = 0; index <= buckets.length; index += 1) {
-            count += sample.counts[index] as number;
-            yield `${name}_bucket{${more}le="${numberText(buckets[index] ?? Number.POSITIVE_INFINITY)}"} ${count}`;
-          }
-          yield `${name}_sum${braced} ${numberText(sample.sum)}`;
-          yield `${name}_count${braced} ${count}`;
+    this.#register(described, "histogram", function* () {
+      for (const { labels, sample } of family.each()) {
+        let count = 0;
+        for (let index = 0; index <= buckets.length; index += 1) {
+          count += sample.counts[index] as number;
+          yield { metricName: `${name}_bucket`, labels: { ...labels, le: buckets[index] ?? "+Inf" }, value: count };
         }
-      },
+        yield { metricName: `${name}_sum`, labels, value: sample.sum };
+        yield { metricName: `${name}_count`, labels, value: count };
+      }
     });
     return family;
   }
@@ -144,35 +137,28 @@ export class Registry {
   }
 
   /** Version 0.0.4 of the text format. */
-  text(): string {
+  async text(): Promise<string> {
     for (const collect of [...this.#collectors]) collect();
-    const lines: string[] = [];
-    for (const { described, type, lines: numbers } of this.#registered) {
-      lines.push(`# HELP ${described.name} ${escaped(described.help, false)}`, `# TYPE ${described.name} ${type}`, ...numbers(), "");
+    this.#printer ??= import("prom-client").then(({ Registry: Made }) => new Made());
+    const printer = await this.#printer;
+    while (this.#printed < this.#registered.length) {
+      printer.registerMetric(this.#registered[this.#printed] as Metric);
+      this.#printed += 1;
     }
-    return `${lines.join("\n")}\n`;
+    return printer.metrics();
   }
 
   #numbers(described: Described, type: "counter" | "gauge"): Family<Sample> {
-    const { name, labels = [] } = described;
-    const family = new Family(labels, this.#room, () => new Sample());
-    this.#registered.push({
-      described,
-      type,
-      *lines() {
-        for (const { labels, sample } of family.each()) yield `${name}${labels === "" ? "" : `{${labels}}`} ${numberText(sample.value)}`;
-      },
+    const family = new Family(described.labels ?? [], this.#room, () => new Sample());
+    this.#register(described, type, function* () {
+      for (const { labels, sample } of family.each()) yield { labels, value: sample.value };
     });
     return family;
   }
-}
 
-function numberText(value: number): string {
-  if (value === Number.POSITIVE_INFINITY) return "+Inf";
-  return value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value);
-}
-
-function escaped(text: string, isLabel: boolean): string {
-  const escapedText = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-  return isLabel ? escapedText.replaceAll('"', '\\"') : escapedText;
+  /** As the library's own metrics look to its printer. */
+  #register({ name, help }: Described, type: "counter" | "gauge" | "histogram", numbers: Numbers): void {
+    const get = async () => ({ name, help, type, aggregator: "sum", values: [...numbers()] }) as unknown as MetricObject;
+    this.#registered.push({ name, get } as unknown as Metric);
+  }
 }
