@@ -214,6 +214,20 @@ describe("what is not wanted any more", () => {
 });
 
 describe("a restart", () => {
+  test("46: in the middle: what was told stands until there is news", async () => {
+    const world = scene();
+    world.runtime.answer = () => ({ tookMs: 10_000 });
+    ask(world, { nginx: { tags: [task("1.20")] } });
+    await world.start();
+    await world.env.advance(3_000);
+    await crash(world);
+    await world.env.advance(3_000);
+    expect([tagOf(world, "1.20")?.phase, writes(world).length]).toEqual(["Pulling", 1]);
+    await world.env.advance(20_000);
+    expect([tagOf(world, "1.20")?.phase, writes(world).length]).toEqual(["Succeeded", 2]);
+    expect(tagOf(world, "1.20")?.startTime).toBe("2025-01-01T00:00:00Z");
+  });
+
   test("46: after the end nothing is pulled again", async () => {
     const world = scene();
     ask(world, { nginx: { tags: [task("1.20", { imagePullPolicy: "Always" })] } });
