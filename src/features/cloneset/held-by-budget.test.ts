@@ -62,6 +62,26 @@ describe("32: an update asks the budget before it takes a pod out of service", (
     expect(world.act(moves.map((move) => ({ ...move, after: [] }))).map(({ result }) => result)).toEqual(["failed", "done", "done"]);
   });
 
+  test("a pod that waits out of service for the hook of its deletion is paid for before, and held like the others", () => {
+    const world = moving("ReCreate");
+    world.setTemplate("app:v1");
+    const lifecycle = { preDelete: { labelsHandler: { app: "web" }, markPodNotReady: true } };
+    world.setSpec({ ...world.cloneSet.spec, replicas: 2, lifecycle });
+    const held = () => plan({ ...world.observe(), budgetOf: () => budget(2) }, world.nowMs);
+    const { actions, reasons = [], requeueAfterMs } = held();
+    const holds = actions.filter(({ id }) => id.startsWith("hold:"));
+    const charged = actions.filter(({ id }) => id.startsWith("budget:")).map(({ id }) => id);
+    expect(holds.map(({ after }) => after)).toEqual(charged.map((id) => [id]));
+    expect([holds.length, reasons.filter(({ code }) => code === "HeldByBudget").length, requeueAfterMs]).toEqual([2, 1, 1_000]);
+    world.setSpec({ ...world.cloneSet.spec, lifecycle: { preDelete: { ...lifecycle.preDelete, markPodNotReady: false } } });
+    expect(held().actions.map(({ id }) => id.split(":")[0])).toEqual(expect.arrayContaining(["hold"]));
+    expect(
+      held()
+        .actions.filter(({ id }) => /^(budget|hold):/.test(id))
+        .map(({ id }) => id.split(":")[0]),
+    ).toEqual(["hold", "hold", "hold"]);
+  });
+
   test("without a budget, or with one that lets everything go, nothing is asked", () => {
     const world = moving("InPlaceIfPossible");
     const ids = (of: PodUnavailableBudget | undefined) =>

@@ -12,6 +12,7 @@ import { matchesRevision, removeRevisions, surplusRevisions } from "../../worklo
 import { claimsByInstance, cleanUpClaims, giveClaim } from "./claims.ts";
 import { factsOf } from "./facts.ts";
 import { releasePod } from "./owner.ts";
+import { purseOf } from "./purse.ts";
 import { planRefresh } from "./refresh.ts";
 import { planScale } from "./scale.ts";
 import { planStatus } from "./status.ts";
@@ -24,11 +25,12 @@ export function plan(observed: Observed, nowMs: number): Plan<CloneSetStatus> {
   const world = lookAt(observed, nowMs);
   // Pods, claims and revisions go with their owner.
   if (world.deleting) return { actions: [], status: planStatus(world, [], []).status };
-  const scale = planScale(world);
+  const pay = purseOf(world);
+  const scale = planScale(world, pay);
   const movers = chooseMovers(world, scale);
   const isMoving = new Set(movers.chosen);
   const refresh = planRefresh(world, scale.busy, (member) => isAtTarget(world, isMoving, member));
-  const moves = planMoves(world, scale, movers, refresh.refreshing);
+  const moves = planMoves(world, scale, movers, refresh.refreshing, pay);
   const actions = [
     ...observed.revisions.actions,
     ...releases(world),
@@ -52,6 +54,7 @@ export function plan(observed: Observed, nowMs: number): Plan<CloneSetStatus> {
       return member?.available === true && matchesRevision(member.facts.revision, revision);
     },
     requeueAfterMs: earliest(
+      scale.requeueAfterMs,
       refresh.requeueAfterMs,
       moves.requeueAfterMs,
       requeueAfterMs,

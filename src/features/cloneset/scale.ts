@@ -7,6 +7,7 @@ import { type Action, change, create, type EventDraft, type Reason, remove } fro
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import type { PersistentVolumeClaim, Pod } from "../../kube/types.ts";
+import { chargeAgainMs } from "../../workload/budget/index.ts";
 import { cancelDeletionSteps, holdDeletionSteps, isDeletionHeld, mayCancelDeletion } from "../../workload/lifecycle/index.ts";
 import { rankForDeletion } from "../../workload/order/index.ts";
 import { type Calculation, calculate } from "./calculate.ts";
@@ -14,6 +15,7 @@ import { claimsByInstance, createClaims, deleteClaims, instanceIdOf } from "./cl
 import { newPod, podName } from "./create.ts";
 import { factsOf } from "./facts.ts";
 import { freshIds } from "./instance-id.ts";
+import type { Purse } from "./purse.ts";
 import { hookText, reason } from "./reasons.ts";
 import { type Member, tally, type World } from "./world.ts";
 
@@ -29,12 +31,13 @@ export interface ScalePlan {
   readonly returning: ReadonlySet<Member>;
   /** Pods that this plan creates. */
   readonly creating: { readonly old: number; readonly updated: number };
+  readonly requeueAfterMs?: number;
 }
 
 const nobody: ReadonlySet<Member> = new Set();
 const none = { old: 0, updated: 0 } as const;
 
-export function planScale(world: World): ScalePlan {
+export function planScale(world: World, pay: Purse): ScalePlan {
   const returning = comingBack(world);
   if (returning.length > 0) {
     const actions = returning.map(({ pod, name }) =>
@@ -49,7 +52,7 @@ export function planScale(world: World): ScalePlan {
   const { old, updated } = tally(world.members, isUpdated);
   const figures = calculate(old, updated, world.limits);
   const creations = planCreations(world, figures);
-  const deletions = planDeletions(world, figures, isUpdated);
+  const deletions = planDeletions(world, figures, isUpdated, pay);
   return {
     actions: [...creations.actions, ...deletions.actions],
     reasons: [...creations.reasons, ...deletions.reasons],
@@ -58,6 +61,7 @@ export function planScale(world: World): ScalePlan {
     busy: deletions.busy,
     returning: nobody,
     creating: creations.creating,
+    ...(deletions.requeueAfterMs === undefined ? {} : { requeueAfterMs: deletions.requeueAfterMs }),
   };
 }
 
@@ -158,39 +162,10 @@ function planDeletions(
   world: World,
   figures: Calculation,
   isUpdated: (member: Member) => boolean,
-): Pick<ScalePlan, "actions" | "reasons" | "leaving" | "busy"> {
-  const { members, limits } = world;
-  const preparing = members.filter((member) => member.preparingDelete);
-  const marked = members.filter((member) => member.specifiedDelete && !member.preparingDelete);
-  const reasons: Reason[] = [];
-  const unavailable = members.reduce((count, member) => count + (member.available ? 0 : 1), 0);
-  const held = (member: Member) =>
-    reasons.push(reason(member.name, "DeletionHeldByMaxUnavailable", { used: unavailable, max: limits.unavailableMax }));
-
-  const going: Member[] = [...preparing];
-  // Marked pods count as available in `deleteReadyLimit`; those that are not have used their part of it already.
-  let budget = figures.deleteReadyLimit - marked.filter((member) => !member.readyForDelete).length;
-  for (const member of marked.sort(byNeed)) {
-    if (!member.readyForDelete) going.push(member);
-    else if (budget > 0) {
-      budget -= 1;
-      going.push(member);
-    } else held(member);
-  }
-
-  if (figures.scaleDown > 0) {
-    if (preparing.length + marked.length > 0) reasons.push(reason("", "ScaleInWaits", { marked: preparing.length + marked.length }));
-    else {
-      let limit = figures.deleteReadyLimit;
-      for (const victim of chooseVictims(world, figures, isUpdated)) {
-        if (!victim.readyForDelete) going.push(victim);
-        else if (limit > 0) {
-          limit -= 1;
-          going.push(victim);
-        } else held(victim);
-      }
-    }
-  }
+  pay: Purse,
+): Pick<ScalePlan, "actions" | "reasons" | "leaving" | "busy" | "requeueAfterMs"> {
+  const { members } = world;
+  const { going, reasons } = chooseGoing(world, figures, isUpdated);
   if (going.length === 0) return { actions: [], reasons, leaving: nobody, busy: nobody };
   const byId = claimsByInstance(world.observed.claims);
   const sharing = countBy(members, (member) => member.facts.instanceId);
@@ -199,11 +174,45 @@ function planDeletions(
   for (const member of going) {
     const id = member.facts.instanceId;
     // A label copied by hand makes two pods share an id: what one of them leaves may be the other's.
-    const own = deletePod(world, member, sharing.get(id) === 1 ? (byId.get(id) ?? []) : [], reasons);
+    const own = isDeletionHeld(member.pod, world.strategy.lifecycle)
+      ? holdPod(world, member, pay, reasons)
+      : deletePod(world, member, sharing.get(id) === 1 ? (byId.get(id) ?? []) : []);
     if (own.length > 0) busy.add(member);
     actions.push(...own);
   }
-  return { actions, reasons, leaving: new Set(going), busy };
+  const isHeld = reasons.some(({ code }) => code === "HeldByBudget");
+  return { actions, reasons, leaving: new Set(going), busy, ...(isHeld ? { requeueAfterMs: chargeAgainMs } : {}) };
+}
+
+/** Who is to go now, whatever their hooks and budgets say. */
+function chooseGoing(
+  world: World,
+  figures: Calculation,
+  isUpdated: (member: Member) => boolean,
+): { readonly going: readonly Member[]; readonly reasons: Reason[] } {
+  const { members, limits } = world;
+  const preparing = members.filter((member) => member.preparingDelete);
+  const marked = members.filter((member) => member.specifiedDelete && !member.preparingDelete);
+  const reasons: Reason[] = [];
+  const unavailable = members.reduce((count, member) => count + (member.available ? 0 : 1), 0);
+  /** Those whose deletion takes something share the limit. */
+  const within = (limit: number, candidates: readonly Member[]): readonly Member[] => {
+    let left = limit;
+    return candidates.filter(({ name, readyForDelete }) => {
+      if (!readyForDelete) return true;
+      left -= 1;
+      if (left < 0) reasons.push(reason(name, "DeletionHeldByMaxUnavailable", { used: unavailable, max: limits.unavailableMax }));
+      return left >= 0;
+    });
+  };
+  // Marked pods count as available in `deleteReadyLimit`; those that are not have used their part of it already.
+  const budget = figures.deleteReadyLimit - marked.filter((member) => !member.readyForDelete).length;
+  const going = [...preparing, ...within(budget, marked.sort(byNeed))];
+  if (figures.scaleDown === 0) return { going, reasons };
+  const waitsFor = preparing.length + marked.length;
+  if (waitsFor === 0) return { going: within(figures.deleteReadyLimit, chooseVictims(world, figures, isUpdated)), reasons };
+  reasons.push(reason("", "ScaleInWaits", { marked: waitsFor }));
+  return { going, reasons };
 }
 
 function countBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, number> {
@@ -239,15 +248,25 @@ function firstVictims({ observed }: World, group: readonly Member[], count: numb
   return ranked.slice(0, count).map((pod) => byPod.get(pod) as Member);
 }
 
-function deletePod(world: World, member: Member, claims: readonly Readonly<PersistentVolumeClaim>[], reasons: Reason[]): readonly Action[] {
-  const { strategy, limits, nowMs } = world;
+/** The hook is told that the pod is to go. Where it waits out of service, users lose it now and not when it is deleted. */
+function holdPod({ strategy: { lifecycle }, nowMs }: World, member: Member, pay: Purse, reasons: Reason[]): readonly Action[] {
   const { pod, name } = member;
-  if (isDeletionHeld(pod, strategy.lifecycle)) {
-    const steps = holdDeletionSteps(pod, strategy.lifecycle, nowMs);
-    if (steps.length > 0) return [change<Pod>({ id: `hold:${name}`, on: refOf(pods, pod), steps })];
-    reasons.push(reason(name, "DeletionHeldByHook", { hook: hookText(strategy.lifecycle?.preDelete) }));
+  const steps = holdDeletionSteps(pod, lifecycle, nowMs);
+  if (steps.length === 0) {
+    reasons.push(reason(name, "DeletionHeldByHook", { hook: hookText(lifecycle?.preDelete) }));
     return [];
   }
+  const hold = change<Pod>({ id: `hold:${name}`, on: refOf(pods, pod), steps });
+  if (lifecycle?.preDelete?.markPodNotReady !== true) return [hold];
+  const paid = pay(member, hold);
+  if ("actions" in paid) return paid.actions;
+  reasons.push(reason(name, "HeldByBudget", { budget: paid.refusedBy }));
+  return [];
+}
+
+function deletePod(world: World, member: Member, claims: readonly Readonly<PersistentVolumeClaim>[]): readonly Action[] {
+  const { strategy, limits } = world;
+  const { pod, name } = member;
   const id = `delete:${name}`;
   // What allowed the deletion may be over in a newer version of the pod: its mark, the hook that did not hold, the others' readiness.
   const exactly = member.specifiedDelete || strategy.lifecycle?.preDelete !== undefined || (member.readyForDelete && limits.replicas > 0);

@@ -7,12 +7,13 @@ import { type Action, change, type Reason } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
 import type { ControllerRevision, Pod } from "../../kube/types.ts";
-import { Charges, chargeAgainMs, type Paid } from "../../workload/budget/index.ts";
+import { chargeAgainMs } from "../../workload/budget/index.ts";
 import { canUpdateInPlace, planUpdate } from "../../workload/inplace/index.ts";
 import { beforeUpdate, prepareSteps, stateMetadata } from "../../workload/lifecycle/index.ts";
 import { rankForUpdate } from "../../workload/order/index.ts";
 import { cloneSetRevisionLabels, matchesRevision } from "../../workload/revision/index.ts";
 import { movableCount, moveCount } from "./calculate.ts";
+import type { Purse } from "./purse.ts";
 import { hookText, reason } from "./reasons.ts";
 import type { ScalePlan } from "./scale.ts";
 import type { Member, World } from "./world.ts";
@@ -80,14 +81,13 @@ export interface MovePlan {
 }
 
 /** @param refreshing members whose own refresh comes first; they keep their place in the order */
-export function planMoves(world: World, scale: ScalePlan, movers: Movers, refreshing: ReadonlySet<Member>): MovePlan {
+export function planMoves(world: World, scale: ScalePlan, movers: Movers, refreshing: ReadonlySet<Member>, pay: Purse): MovePlan {
   const reasons: Reason[] = [...heldFor(world, movers)];
   if (world.strategy.paused) return { actions: [], reasons, problems: [] };
   const actions: Action[] = [];
   const problems: string[] = [];
   let requeueAfterMs: number | undefined;
   const { now, used } = roomFor(world, scale, movers);
-  const charges = new Charges(world.observed.settings.gates, world.nowMs);
   let moves = 0;
   for (const member of movers.chosen.slice(0, now)) {
     if (moves === movesMax) {
@@ -101,7 +101,7 @@ export function planMoves(world: World, scale: ScalePlan, movers: Movers, refres
     }
     const move = moveOf(world, member, movers.count > 0);
     if ("action" in move) {
-      const paid = pay(world, charges, member, move.action);
+      const paid = pay(member, move.action);
       if ("refusedBy" in paid) {
         reasons.push(reason(member.name, "HeldByBudget", { budget: paid.refusedBy }));
         requeueAfterMs = Math.min(requeueAfterMs ?? chargeAgainMs, chargeAgainMs);
@@ -146,11 +146,6 @@ function roomFor({ members, limits, observed }: World, { leaving }: ScalePlan, {
     now: movableCount(chosen, { unavailable, landing, unavailableMax }),
     used: Math.max(unavailable + limits.replicas - left, 0),
   };
-}
-
-/** What happens to a pod that a budget guards comes after the charge, and not at all without it. */
-function pay({ observed: { budgetOf } }: World, charges: Charges, { pod }: Member, action: Action): Paid {
-  return budgetOf === undefined ? { actions: [action] } : charges.pay(budgetOf(pod), pod, "UPDATE", action);
 }
 
 type Move = { readonly action: Action; readonly delayMs?: number } | { readonly reason?: Reason; readonly problem?: string };
