@@ -218,7 +218,9 @@ describe("a plan's charges", () => {
       [leaving, inUse("a")],
     ] as const) {
       const { resourceVersion } = subject.metadata;
-      expect(charges.pay(guard, subject, "UPDATE", move("a"))).toEqual({ actions: [{ ...move("a"), ofVersion: resourceVersion }] });
+      expect(charges.pay(guard, subject, "UPDATE", move("a"))).toMatchObject({
+        actions: [{ id: "move:a", after: ["revision"], ofVersion: resourceVersion }],
+      });
     }
   });
 });
