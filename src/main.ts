@@ -21,7 +21,7 @@ const namedModes: Readonly<Record<string, string>> = { manager: "manager", "krui
 /** @returns the exit code; the long-running roles resolve when they are asked to stop */
 async function main(args: readonly string[]): Promise<number> {
   const mode = modeOf(args) ?? namedModes[basename(process.argv0)];
-  if (mode === "manager" || mode === "daemon") adoptRuntimeOptions();
+  if (mode === "manager" || mode === "daemon") adoptRuntimeOptions(mode);
   switch (mode) {
     case "manager":
       return (await import("./manager/main.ts")).managerMain(args);

@@ -47,7 +47,7 @@ async function ready(bench: Bench): Promise<{ node: RealNode; agent: Daemon }> {
     await rig.admin.create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
     await waitFor("the default service account", () => rig.admin.get(`/api/v1/namespaces/${namespace}/serviceaccounts/default`));
     const flags = [`--record-path=${rig.stateDir}/agent.sqlite`];
-    agent = await rig.startDaemon(node, { command: bench.command, flags, env: { BUN_JSC_useJIT: "0" } });
+    agent = await rig.startDaemon(node, { command: bench.command, flags });
     agents.set(bench, agent);
     await waitFor("the NodeImage", () => rig.admin.get(nodeImagePath(node)), { timeoutMs: 60_000 });
   }

@@ -43,8 +43,6 @@ const managerFlags = [
   "--feature-gates=ImagePullJobGate=true,InPlaceWorkloadVerticalScaling=true,SidecarTerminator=true",
   "--nodeimage-creation-delay=1s",
 ];
-/** As in the manifest. */
-const daemonEnv = { BUN_JSC_useJIT: "0" };
 
 /** While `work` goes on the agent is another process, with more flags or another environment, over the same node and record. */
 export async function withDaemon<T>(
@@ -53,7 +51,7 @@ export async function withDaemon<T>(
   work: (agent: Daemon) => Promise<T>,
 ): Promise<T> {
   await daemon.stop();
-  const options = { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`, ...flags], env: { ...daemonEnv, ...env } };
+  const options = { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`, ...flags], env };
   const agent = await rig.startDaemon(node, options);
   try {
     return await work(agent);
@@ -85,7 +83,7 @@ async function start(): Promise<House> {
   await rig.install();
   const node = rig.nodes[0]!;
   const manager = await rig.startManager({ flags: managerFlags });
-  const daemon = await rig.startDaemon(node, { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`], env: daemonEnv });
+  const daemon = await rig.startDaemon(node, { flags: ["--v=5", `--record-path=${rig.stateDir}/daemon.sqlite`] });
   return { rig, node, manager, daemon };
 }
 
