@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { label } from "../../src/api/names.ts";
-import { collectedMs, type ObjectLike, type Rig, waitFor } from "../rig/index.ts";
+import type { Pod } from "../../src/kube/types.ts";
+import { collectedMs, type ObjectLike, podAnnotations, type Rig, waitFor } from "../rig/index.ts";
 import { startTimeoutMs } from "./cluster.ts";
 import { type Guarded, guarded, type Loose, Yard } from "./guards.ts";
 
@@ -42,10 +43,18 @@ describe("namespaces", () => {
     await isGone(path(namespace));
   }, 90_000);
 
-  test("2, 3: Cascading, while a pod is active", async () => {
+  test("2, 3: Cascading, while a pod is active; not for one that has finished, or is on its way out", async () => {
     const yard = await Yard.open(rig);
     await relabel(path(yard.namespace), "Cascading");
     await yard.bare(1);
+    await rig.admin.create(yard.pods(), {
+      metadata: { name: "done", annotations: { [podAnnotations.exitCode]: "0" } },
+      spec: { restartPolicy: "Never", containers: [{ name: "main", image: "job:v1" }] },
+    });
+    await waitFor(
+      "the other pod to have finished",
+      async () => (await rig.admin.get<Pod>(yard.pods("done")))?.status?.phase === "Succeeded",
+    );
     expect(await remove(path(yard.namespace))).toMatchObject(refusal(`${key}=Cascading and active pods 1>0`));
     await yard.admin.patch(yard.pods("p-0"), { metadata: { finalizers: ["test.example/hold"] } });
     await yard.delete("p-0");
@@ -54,27 +63,32 @@ describe("namespaces", () => {
     await isGone(path(yard.namespace));
   }, 90_000);
 
-  test("4: Cascading, while a claim is bound", async () => {
+  test("4: Cascading, while a claim is bound; not for one that is pending, or on its way out", async () => {
     const yard = await Yard.open(rig);
     await relabel(path(yard.namespace), "Cascading");
     const claims = `${path(yard.namespace)}/persistentvolumeclaims`;
-    const spec = {
-      accessModes: ["ReadWriteOnce"],
-      storageClassName: "none",
-      volumeName: "pv",
-      resources: { requests: { storage: "1Gi" } },
-    };
-    await rig.admin.create(claims, { metadata: { name: "c" }, spec });
-    // Nobody binds it but us: the volume that it names is not there, which makes it Lost; the API server does not mind.
-    const bound = async (phase: string) => rig.admin.patch(`${claims}/c/status`, { status: { phase } });
+    const claim = (name: string, more: Loose = {}) =>
+      rig.admin.create(claims, {
+        metadata: { name, finalizers: ["test.example/hold"] },
+        spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } }, ...more },
+      });
+    await claim("pending", { storageClassName: "none" });
+    const dryRun = () => remove(`${path(yard.namespace)}?dryRun=All`);
+    expect((await dryRun()).status).toBe(200);
+    await claim("bound");
+    // The managers see that it is bound a moment after the server does.
     await waitFor("the refusal", async () => {
-      await bound("Bound");
-      const answer = await remove(`${path(yard.namespace)}?dryRun=All`);
+      const answer = await dryRun();
       return answer.status === 403 && (answer.body.message?.includes('"Bound" status pvc 1>0') ?? false);
     });
-    await rig.admin.delete(`${claims}/c`);
-    await isGone(`${claims}/c`);
+    await remove(`${claims}/bound`);
+    expect(await rig.admin.get(`${claims}/bound`)).toMatchObject({
+      metadata: { deletionTimestamp: expect.any(String) },
+      status: { phase: "Bound" },
+    });
+    await waitFor("the namespace to be let go", async () => (await dryRun()).status === 200);
     expect((await remove(path(yard.namespace))).status).toBe(200);
+    for (const name of ["pending", "bound"]) await rig.admin.patch(`${claims}/${name}`, { metadata: { finalizers: null } });
   }, 90_000);
 });
 
@@ -110,7 +124,7 @@ describe("workloads", () => {
     expect((await remove(at("v1beta1", "other"))).status).toBe(200);
   }, 60_000);
 
-  test("11, 12, 15: dry run and foreground are refused, counted and logged, and leave no trace", async () => {
+  test("11, 12: dry run and foreground are refused, and leave no trace", async () => {
     const yard = await Yard.open(rig);
     const at = yard.apps("deployments", "web");
     await rig.admin.create(yard.apps("deployments"), { metadata: { name: "web", labels: protect("Always") }, spec: workload(1) });
@@ -121,11 +135,25 @@ describe("workloads", () => {
     expect(await counted()).toBe(2);
     expect((await remove(at, { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy: "Foreground" })).status).toBe(403);
     expect((await rig.admin.get(at))?.metadata.deletionTimestamp).toBeUndefined();
-    await waitFor("protection.log", () =>
-      all
-        .protectionLog()
-        .some((line) => line["Event"] === "DeletionProtection" && line["Kind"] === "Deployment" && line["Namespace"] === yard.namespace),
+  }, 60_000);
+
+  test("15: counted and logged with the name of who tried", async () => {
+    const yard = await Yard.open(rig);
+    await rig.admin.create(yard.apps("deployments"), { metadata: { name: "web", labels: protect("Always") }, spec: workload(1) });
+    const user = { apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "alice" };
+    const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" };
+    await rig.admin.create(`/apis/rbac.authorization.k8s.io/v1/namespaces/${yard.namespace}/rolebindings`, {
+      metadata: { name: "alice" },
+      subjects: [user],
+      roleRef,
+    });
+    await waitFor("the refusal", async () =>
+      (await yard.kubectl("delete", "deployment", "web", "--as=alice")).stderr.includes("ResourcesProtectionDeletion"),
     );
+    const series = `kind_namespace_name="Deployment_${yard.namespace}_web",username="alice"`;
+    expect(await all.metric("workload_deletion_protection", series)).toBe(1);
+    const line = { Event: "DeletionProtection", Kind: "Deployment", Namespace: yard.namespace, Name: "web", UserAgent: "alice" };
+    await waitFor("protection.log", () => all.protectionLog().some((each) => Bun.deepEquals(each, line)));
   }, 60_000);
 
   test("13: labelled after its deletion began", async () => {

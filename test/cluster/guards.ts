@@ -151,13 +151,15 @@ export class Yard {
     return names;
   }
 
-  async deployment(replicas: number, name = "web"): Promise<void> {
+  /** @param more of its spec, @param annotations of its pods */
+  async deployment(replicas: number, name = "web", more: Loose = {}, annotations: Record<string, string> = {}): Promise<void> {
     await this.admin.create(this.apps("deployments"), {
       metadata: { name },
       spec: {
         replicas,
         selector: { matchLabels: { app: name } },
-        template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: "main", image: "nginx:v1" }] } },
+        template: { metadata: { labels: { app: name }, annotations }, spec: { containers: [{ name: "main", image: "nginx:v1" }] } },
+        ...more,
       },
     });
     await this.untilReady(replicas);

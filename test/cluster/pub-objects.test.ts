@@ -91,17 +91,25 @@ describe("budgets as objects", () => {
 
   test("31: pods of the cluster itself are never guarded", async () => {
     const yard = await open();
-    const path = "/api/v1/namespaces/kube-system/pods";
-    const budgets = "/apis/policy.kruise.io/v1beta1/namespaces/kube-system/podunavailablebudgets";
     const name = yard.namespace;
     const spec = { selector: { matchLabels: { app: name } }, minAvailable: 1 };
-    await yard.admin.create(budgets, { apiVersion: "policy.kruise.io/v1beta1", kind: "PodUnavailableBudget", metadata: { name }, spec });
-    await yard.admin.create(path, {
-      metadata: { name, labels: { app: name }, annotations: { [annotation.relatedPub]: name } },
-      spec: { containers: [{ name: "main", image: "nginx:v1" }] },
-    });
-    await yard.admin.delete(`${path}/${name}`);
-    await yard.admin.delete(`${budgets}/${name}`);
+    const tryIn = async (namespace: string): Promise<number> => {
+      const pods = `/api/v1/namespaces/${namespace}/pods`;
+      const budgets = `/apis/policy.kruise.io/v1beta1/namespaces/${namespace}/podunavailablebudgets`;
+      await yard.admin.create(budgets, { apiVersion: "policy.kruise.io/v1beta1", kind: "PodUnavailableBudget", metadata: { name }, spec });
+      await yard.admin.create(pods, {
+        metadata: { name, labels: { app: name } },
+        spec: { containers: [{ name: "main", image: "nginx:v1" }] },
+      });
+      await waitFor(`the pod in ${namespace} to be counted`, async () => {
+        const status = (await yard.admin.get<PodUnavailableBudget>(`${budgets}/${name}`))?.status;
+        return status?.currentAvailable === 1 && status.unavailableAllowed === 0;
+      });
+      const { status } = await yard.admin.request("DELETE", `${pods}/${name}`);
+      await yard.admin.delete(`${budgets}/${name}`);
+      return status;
+    };
+    expect([await tryIn(yard.namespace), await tryIn("kube-system")]).toEqual([403, 200]);
   }, 90_000);
 
   test("any kind with a scale counts, without a right to read it", async () => {
