@@ -1,6 +1,6 @@
 /** The binaries of a release: for every machine the same bytes from two places, and a program for the machine that its name says. */
-import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { afterAll, expect, test } from "bun:test";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Executable, executableOf } from "../../scripts/build/executable.ts";
 import { signedAdhoc } from "../../scripts/build/sign-macho.ts";
@@ -11,6 +11,8 @@ import { root } from "./published.ts";
 
 const timeoutMs = 600_000;
 const out = join(root, ".kruiser/test-binaries");
+// Together they are some 800 MB.
+afterAll(() => rmSync(out, { recursive: true, force: true }));
 const path = (name: string) => join(out, fileOf(targetNamed(name)));
 
 test(
