@@ -12,6 +12,8 @@ test.concurrent.each([
   ["the manager's is behind", { managerAheadMs: -hourMs }],
   ["the node's is ahead", { nodeAheadMs: hourMs }],
   ["the node's is behind", { nodeAheadMs: -hourMs }],
+  ["the agent's alone is ahead", { agentAheadMs: hourMs }],
+  ["the agent's alone is behind", { agentAheadMs: -hourMs }],
   ["both are off", { nodeAheadMs: -hourMs, managerAheadMs: hourMs }],
 ])(
   "%s",

@@ -24,6 +24,7 @@ import { containersOfPod, type PodContainer } from "../containers/read.ts";
 import type { RuntimeService } from "../cri/client.ts";
 import type { Frame, Part } from "../frame.ts";
 import { patchStatus } from "../patch-status.ts";
+import { Ages } from "./ages.ts";
 import { startsNoOther } from "./ended.ts";
 import { GraceClock } from "./grace.ts";
 import { isOver, pick, type Request } from "./pick.ts";
@@ -79,6 +80,7 @@ class RecreateWorker {
   readonly #frame: Frame;
   readonly #client: KubeClient;
   readonly #grace = new GraceClock();
+  readonly #ages = new Ages();
 
   constructor(frame: Frame) {
     this.#frame = frame;
@@ -123,12 +125,15 @@ class RecreateWorker {
       return { next: "backOff" };
     }
     const containers = listed.value;
+    const podUid = podUidOf(request);
+    this.#ages.note(podUid, containers, env.monotonicMs());
+    const runningForMs = (container: PodContainer) => this.#ages.runningForMs(podUid, container, machineNowMs(), env.monotonicMs());
     const kills = request.spec.strategy?.forceRecreate ? killer.killsFor(request.metadata.uid) : [];
     const wasKilled = (container: string) =>
       kills.some(({ key, body }) => body.container === container && (body.result === "stopped" || key !== containers.get(container)?.id));
     const pod = options.flags["crr-stopped-is-succeeded"] ? await this.#podOf(request) : undefined;
     const staysEnded = (container: PodContainer) => startsNoOther(pod, container);
-    const step = nextStep({ request, containers, wasKilled, staysEnded, machineNowMs: machineNowMs() });
+    const step = nextStep({ request, containers, wasKilled, staysEnded, runningForMs });
     switch (step.do) {
       case "wait":
         return { next: "done", ...(step.afterMs === undefined ? {} : { afterMs: step.afterMs }) };

@@ -7,6 +7,7 @@ import { afterKill, nextStep, opening, runtimeNameOf } from "./plan.ts";
 import { containerStates } from "./states.ts";
 
 const nowMs = Date.UTC(2025, 0, 1, 12);
+const runningForMs = ({ startedAtMs }: PodContainer) => nowMs - (startedAtMs ?? nowMs);
 const at = (secondsAgo: number) => new Date(nowMs - secondsAgo * 1000).toISOString();
 
 interface Draft {
@@ -172,7 +173,7 @@ describe("how far a container is", () => {
       request: requestOf(draft),
       containers: containers(text, startedSecondsAgo),
       wasKilled: () => wasKilled,
-      machineNowMs: nowMs,
+      runningForMs,
     });
   test.each<[string, Draft, string, ContainerRecreateState]>([
     ["it is the one that is meant", {}, "app-1", { name: "app", phase: "Pending" }],
@@ -223,7 +224,7 @@ describe("what is to be done", () => {
       request: requestOf({ containers: ["a", "b"], ...draft }),
       containers: containers(text),
       wasKilled: () => false,
-      machineNowMs: nowMs,
+      runningForMs,
     });
   const state = (name: string, phase: ContainerRecreateState["phase"], isKilled = phase !== "Pending") => ({
     name,

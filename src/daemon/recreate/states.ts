@@ -10,8 +10,7 @@ export interface StatesInput {
   readonly wasKilled: (container: string) => boolean;
   /** Whether the kubelet starts no other after this one, and that is as good as a restart. Absent: it never is. */
   readonly staysEnded?: (container: PodContainer) => boolean;
-  /** By the clock that the runtime goes by. */
-  readonly machineNowMs: number;
+  readonly runningForMs: (container: PodContainer) => number;
 }
 
 export interface States {
@@ -34,7 +33,7 @@ export function containerStates(input: StatesInput): States {
 }
 
 function stateOf(
-  { request, containers, wasKilled, staysEnded, machineNowMs }: StatesInput,
+  { request, containers, wasKilled, staysEnded, runningForMs }: StatesInput,
   name: string,
 ): { readonly state: ContainerRecreateState; readonly waitMs?: number } {
   const stored = request.status?.containerRecreateStates?.find((state) => state.name === name);
@@ -55,7 +54,7 @@ function stateOf(
   const seen = request.status?.containerStatusSnapshot?.find((status) => status.name === name);
   if (seen === undefined || seen.containerID !== current.id || seen.ready !== true) return { state: state("Recreating") };
   const minMs = (request.spec.strategy?.minStartedSeconds ?? 0) * 1000;
-  const startedForMs = machineNowMs - (current.startedAtMs ?? machineNowMs);
+  const startedForMs = runningForMs(current);
   if (startedForMs > minMs) return { state: state("Succeeded") };
   return { state: state("Recreating"), waitMs: Math.max(1, Math.ceil(minMs - startedForMs) + 1) };
 }

@@ -66,6 +66,8 @@ export interface FakeNodeOptions {
   readonly restartMs?: number;
   /** ms that the clock of the node (agent, kubelet, runtime) is ahead of the API server's. */
   readonly nodeAheadMs?: number;
+  /** ms that the agent's is ahead of that. */
+  readonly agentAheadMs?: number;
   /** ms that the manager's is. */
   readonly managerAheadMs?: number;
 }
@@ -112,7 +114,10 @@ export class FakeNode {
 
   async startDaemon(): Promise<void> {
     this.#daemon = new AbortController();
-    const machine = ahead(systemEnv(silentLogger, this.#daemon.signal), this.#options.nodeAheadMs);
+    const machine = ahead(
+      systemEnv(silentLogger, this.#daemon.signal),
+      (this.#options.nodeAheadMs ?? 0) + (this.#options.agentAheadMs ?? 0),
+    );
     const env = withServerClock(machine);
     const kube = this.#kube(env);
     const sockets = { dir: this.dir, file: "" };
