@@ -64,6 +64,8 @@ export class Healing {
   noticed(of: Kind, key: Key, resourceVersion: string | undefined): boolean {
     const memory = this.memories.get(`${of.plural}/${keyText(key)}`);
     if (!memory) return true;
+    // A watch that lags tells of what was there before we looked, or wrote.
+    if (Number(resourceVersion) < Number(memory.version)) return false;
     memory.latest = resourceVersion;
     return memory.latest !== memory.version;
   }

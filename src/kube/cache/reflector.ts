@@ -49,6 +49,8 @@ export class Reflector {
   private listed = false;
   private absentTries = 0;
   private failures = 0;
+  /** The next list comes in pages, though the server could list through the watch. */
+  private inPages = false;
   private idleMs: number = reflectorLimits.idleMsMin;
   private stream: ByteStream | undefined;
   private nudged: AbortController | undefined;
@@ -97,7 +99,9 @@ export class Reflector {
       this.env.log.info({ resource: this.name }, "listing again: the watch cannot be taken up where it was");
     }
     const relist = new Relist(this.everSynced);
-    return this.options.streaming.supported ? this.watch(relist) : this.listPages(relist);
+    if (this.options.streaming.supported && !this.inPages) return this.watch(relist);
+    this.inPages = false;
+    return this.listPages(relist);
   }
 
   private async listPages(relist: Relist): Promise<number> {
@@ -281,6 +285,10 @@ export class Reflector {
       this.options.streaming.supported = false;
       return 0;
     }
+    if (relist && !relist.done && isAboutServerCache(failure)) {
+      this.inPages = true;
+      return 0;
+    }
     // Only a list helps; most often it succeeds at once.
     if (failure.why === "expired" || failure.why === "notFound" || isAboutVersion(failure)) {
       this.listed = false;
@@ -389,6 +397,14 @@ function isAboutVersion(failure: Failure): boolean {
 
 function broken(message: string): Failure {
   return { ok: false, why: "unavailable", mayHaveHappened: false, message };
+}
+
+/**
+ * The server still fills its own cache of a kind, as after a change of its definition, and wants to be left alone with watches for a second.
+ * Lists in pages do not need that cache.
+ */
+function isAboutServerCache(failure: Failure): boolean {
+  return failure.why === "throttled" && /initializing/i.test(failure.message);
 }
 
 /** Servers without the feature forbid the parameter; older ones do not know the match. */

@@ -34,6 +34,35 @@ function world(options: Partial<KubeOptions> = {}, api = new FakeApi(podsPath, "
 const names = (list: readonly { metadata: { name: string } }[]) => list.map((object) => object.metadata.name).sort();
 const stats = ({ kube }: World) => kube.cache.stats()[0]!;
 
+test("a server that still fills its own cache lists in pages; only its watch has to wait", async () => {
+  const { env, api, kube } = world();
+  let isReady = false;
+  api.intercept = ({ path }) =>
+    !isReady && path.includes("watch=1")
+      ? status(429, "TooManyRequests", "storage is (re)initializing", { "retry-after": "1" })
+      : undefined;
+  api.put(podsPath, pod("web-0"));
+  kube.cache.ensure(pods);
+  await env.advance(50);
+  expect(names(kube.read.list(pods))).toEqual(["web-0"]);
+  expect(kube.cache.synced([pods])).toBe(true);
+  isReady = true;
+  api.put(podsPath, pod("web-1"));
+  await env.advance(900);
+  expect(api.watching).toBe(0);
+  await env.advance(200);
+  expect(names(kube.read.list(pods))).toEqual(["web-0", "web-1"]);
+  expect(api.requests.map(({ path }) => /watch=1|limit=/.exec(path)?.[0])).toEqual(["watch=1", "limit=", "watch=1", "watch=1"]);
+});
+
+test("a server that has too much to do is left alone", async () => {
+  const { env, api, kube } = world();
+  api.intercept = () => status(429, "TooManyRequests", "too many requests", { "retry-after": "1" });
+  kube.cache.ensure(pods);
+  await env.advance(900);
+  expect(api.requests.length).toBe(1);
+});
+
 describe.each([
   ["through the watch", true],
   ["in pages", false],
