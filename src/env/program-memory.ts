@@ -4,7 +4,7 @@
  * cache, and costs less than a millisecond.
  */
 import { FFIType } from "bun:ffi";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import type { Env } from "./env.ts";
 import { cFunctions } from "./libc.ts";
 
@@ -22,7 +22,7 @@ export interface Mapping {
  * @returns does it at once: for the end of something that happens once, like a start
  */
 export function keepProgramSmall(env: Pick<Env, "after" | "stopped">): () => void {
-  const giveBack = giverOf(process.execPath);
+  const giveBack = giverOf();
   if (giveBack === undefined) return () => undefined;
   const again = () => {
     if (env.stopped.aborted) return;
@@ -33,8 +33,8 @@ export function keepProgramSmall(env: Pick<Env, "after" | "stopped">): () => voi
   return giveBack;
 }
 
-function giverOf(file: string): (() => void) | undefined {
-  const mappings = readMappings(file);
+function giverOf(): (() => void) | undefined {
+  const mappings = readMappings();
   if (mappings.length === 0) return undefined;
   const libc = cFunctions({ madvise: { args: [FFIType.u64, FFIType.u64, FFIType.i32], returns: FFIType.i32 } });
   if (libc === undefined) return undefined;
@@ -43,9 +43,9 @@ function giverOf(file: string): (() => void) | undefined {
   };
 }
 
-function readMappings(file: string): readonly Mapping[] {
+function readMappings(): readonly Mapping[] {
   try {
-    return unchangedMappings(readFileSync("/proc/self/smaps", "utf8"), file);
+    return unchangedMappings(readFileSync("/proc/self/smaps", "utf8"), readlinkSync("/proc/self/exe"));
   } catch {
     return [];
   }
