@@ -131,7 +131,7 @@ describe("containers", () => {
 });
 
 describe("who is injected", () => {
-  test.concurrent("13: nobody while injection is paused, and nobody who was there before (29)", async () => {
+  test.concurrent("13, 29: nobody while injection is paused, and nobody who was there before", async () => {
     const yard = await open();
     await yard.pod("before");
     await yard.set({ containers: [sidecar()], injectionStrategy: { paused: true } });
