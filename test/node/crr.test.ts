@@ -1,7 +1,7 @@
 /** ContainerRecreateRequest on a real node: what a user asks for, what happens to the containers, and what he is told. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { ContainerRecreateRequest } from "../../src/api/containerrecreaterequest.ts";
-import type { ContainerPort, Handler, Pod } from "../../src/kube/types.ts";
+import type { ContainerPort, Handler } from "../../src/kube/types.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { conditionOf, containerOf, type House, house, Room, secondsOf, startTimeoutMs, stateOf } from "./house.ts";
 
@@ -335,40 +335,6 @@ describe("hooks", () => {
   test("without a grace period no hook is run", async () => {
     const room = await open();
     expect(await restart(room, { exec: { command: ["sleep", "8"] } }, { grace: 0 })).toBeLessThan(8);
-  });
-});
-
-describe("sidecars of a job that is done", () => {
-  const ends = { name: "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT", value: "true" };
-  const main = (exitCode: string) => ({
-    name: "main",
-    image: rig.registry.image("job", "v1"),
-    env: [
-      { name: "SECONDS_TO_RUN", value: "3" },
-      { name: "EXIT_CODE", value: exitCode },
-    ],
-  });
-  const endOf = (pod: Pod, name: string) => containerOf(pod, name).state?.terminated;
-
-  test("are stopped, and not started again", async () => {
-    const room = await open();
-    const { metadata } = await room.pod("job", [main("0"), room.app("side", { env: [ends] })], { restartPolicy: "Never" });
-    const pod = await room.seePod("job", "to have ended", (seen) => endOf(seen, "side") !== undefined, 60_000);
-    expect([endOf(pod, "main")?.exitCode, containerOf(pod, "side").restartCount]).toEqual([0, 0]);
-    const request = await room.requestNow(`sidecar-termination-${metadata.uid}`);
-    expect(request?.spec.containers.map(({ name }) => name)).toEqual(["side"]);
-    await room.seeEvents("job", "SidecarTerminator", "sidecarterminator-controller");
-  });
-
-  test("do not decide how it ended, where that is asked for", async () => {
-    const room = await open();
-    const ignored = { name: "KRUISE_TERMINATE_SIDECAR_IGNORE_EXIT_CODE", value: "true" };
-    await room.pod("job", [main("1"), room.app("side", { env: [ends, ignored] })], { restartPolicy: "Never" });
-    const pod = await room.seePod("job", "to have ended", (seen) => endOf(seen, "side") !== undefined, 60_000);
-    expect(pod.status?.phase).toBe("Failed");
-    expect(pod.status?.conditions).toContainEqual(
-      expect.objectContaining({ type: "SidecarTerminated", status: "True", message: "Terminated by Sidecar Terminator" }),
-    );
   });
 });
 
