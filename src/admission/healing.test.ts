@@ -13,7 +13,7 @@ test("after a write only what comes later is news, however late the watch tells 
   const live = (resourceVersion: string): KubeObject => ({
     apiVersion: "admissionregistration.k8s.io/v1",
     kind: "MutatingWebhookConfiguration",
-    metadata: { name, uid: "1", resourceVersion },
+    metadata: { name, uid: "1", resourceVersion, creationTimestamp: "2024-05-01T09:00:00Z" },
   });
   let reads = 0;
   const get = async () => {
