@@ -256,7 +256,8 @@ function holdPod({ strategy: { lifecycle }, nowMs }: World, member: Member, pay:
     reasons.push(reason(name, "DeletionHeldByHook", { hook: hookText(lifecycle?.preDelete) }));
     return [];
   }
-  const hold = change<Pod>({ id: `hold:${name}`, on: refOf(pods, pod), steps });
+  // The hook counts as a deletion that has begun: what allowed it may be over in a newer version of the pod, as for deletions.
+  const hold = change<Pod>({ id: `hold:${name}`, on: refOf(pods, pod), steps, ofVersion: pod.metadata.resourceVersion });
   if (lifecycle?.preDelete?.markPodNotReady !== true) return [hold];
   const paid = pay(member, hold);
   if ("actions" in paid) return paid.actions;
