@@ -11,7 +11,7 @@ import { adviceText, type Detection, detect, reportText, type SocketOptions } fr
 
 export const startLimits = {
   /** ms from the first look to the last. */
-  runtimeWaitMs: 8000,
+  runtimeWaitMs: 5000,
   /** ms until the second look; each pause is twice the one before. */
   runtimeAgainMs: 250,
   /** For the Event to be sent before the process ends. */
