@@ -47,6 +47,11 @@ const withRolling = (change: (rolling: Readonly<Record<string, unknown>>) => obj
     return { cloneSet: { ...cloneSet, spec: { ...cloneSet.spec, updateStrategy } } };
   });
 
+const withLifecycle = (change: (lifecycle: Readonly<NonNullable<CloneSet["spec"]["lifecycle"]>>) => object) =>
+  planningFrom(({ cloneSet }) => ({
+    cloneSet: { ...cloneSet, spec: { ...cloneSet.spec, lifecycle: change(cloneSet.spec.lifecycle ?? {}) } },
+  }));
+
 type SetSeen = { readonly set: SidecarSet };
 const ofSidecarSet = (change: (strategy: Readonly<Record<string, unknown>>) => object) =>
   only("sidecarset-controller", (controller) => ({
@@ -179,6 +184,16 @@ export const mutants: readonly Mutant[] = [
     executor: acting((actions) => actions.map((action) => (action.do === "delete" ? { ...action, after: [] } : action))),
   },
   {
+    name: "hooks do not hold deletions",
+    feature: "cloneset",
+    controller: withLifecycle(({ preDelete: _, ...rest }) => rest),
+  },
+  {
+    name: "hooks do not hold updates",
+    feature: "cloneset",
+    controller: withLifecycle(({ inPlaceUpdate: _, ...rest }) => rest),
+  },
+  {
     name: "maxUnavailable is one more",
     feature: "sidecarset",
     controller: ofSidecarSet(({ maxUnavailable }) => ({ maxUnavailable: oneMore(maxUnavailable, 1) })),
@@ -235,6 +250,22 @@ export const mutants: readonly Mutant[] = [
     name: "updates of a CloneSet are not charged",
     feature: "podunavailablebudget",
     controller: planningFrom(() => ({ budgetOf: undefined })),
+  },
+  {
+    name: "pods that wait for their hook out of service are not charged",
+    feature: "podunavailablebudget",
+    executor: acting((actions) =>
+      actions
+        .filter(({ id }) => !actions.some((other) => other.id === `hold:${id.slice("budget:".length)}`))
+        .map((action) => (action.id.startsWith("hold:") ? { ...action, after: [] } : action)),
+    ),
+  },
+  {
+    name: "pods that were down are moved though they have come up",
+    feature: "podunavailablebudget",
+    executor: acting((actions) =>
+      actions.map((action) => (action.do === "change" ? { ...action, ofVersion: undefined } : action) as Action),
+    ),
   },
   {
     name: "one node more pulls at once",

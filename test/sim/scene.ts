@@ -27,6 +27,8 @@ export interface SceneKind {
   /** The webhook for new pods is active only where SidecarSets are served: a world that needs it lists them. */
   readonly features: readonly Feature[];
   readonly gates?: Readonly<Partial<Record<GateName, boolean>>>;
+  /** Gates that are open in some worlds only. */
+  readonly chanceGates?: (dice: Dice) => Readonly<Partial<Record<GateName, boolean>>>;
   /** ms; clean-ups that belong to rest may come so late. */
   readonly lateMs?: number;
   scene(world: World, dice: Dice): Scene;

@@ -46,7 +46,7 @@ export async function simulate(options: SimulateOptions): Promise<Result> {
   const world = await World.create({
     seed,
     features: kind.features,
-    settings: settingsOf(kind),
+    settings: settingsOf({ ...kind, gates: { ...kind.gates, ...kind.chanceGates?.(new Dice(seed, "gates")) } }),
     shares: sharesFrom(dice, without),
     ...(mutant === undefined ? {} : { mutant }),
     ...(dice.chance(recordShare) ? { records: true } : {}),

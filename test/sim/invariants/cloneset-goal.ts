@@ -15,6 +15,8 @@ interface Sight {
   readonly held: ReadonlyMap<string, readonly string[]>;
   /** Nothing but time stands in the way of its goal. */
   readonly isFree: boolean;
+  /** Pods beyond the partition go back. */
+  readonly movesBack: boolean;
 }
 
 /** A pod whose image never comes is nobody's fault. */
@@ -51,6 +53,8 @@ function look(world: World, set: CloneSet): Sight {
     updated: active.filter((pod) => revisionOf(pod) === target),
     old: active.filter((pod) => revisionOf(pod) !== target),
     held: new Map([...Map.groupBy(reasons, ({ on }) => on)].map(([on, all]) => [on, all.map(({ code }) => code)])),
+    movesBack:
+      world.options.settings.gates.enabled("CloneSetPartitionRollback") && set.status?.currentRevision !== set.status?.updateRevision,
     isFree: !image.includes("bad") && !rolling?.paused && updateStrategy?.type !== "OnDelete" && rolling?.podUpdatePolicy !== "InPlaceOnly",
   };
 }
@@ -77,10 +81,12 @@ function countProblems({ set, active, old, held }: Sight): readonly string[] {
   return [`${active.length} pods, replicas ${replicas}, and no reason why`];
 }
 
-function moveProblems({ set, updated, old, held, isFree }: Sight): readonly string[] {
+function moveProblems({ set, updated, old, held, isFree, movesBack }: Sight): readonly string[] {
   const replicas = set.spec.replicas ?? 1;
   const partition = set.spec.updateStrategy?.rollingUpdate?.partition;
   const missing = replicas - Math.min(countOf(partition, replicas, "up", 0), replicas) - updated.length;
+  if (missing < 0 && movesBack && isFree && !updated.some(isBad))
+    return [`${-missing} pods should go back and do not (${[...held.values()].flat().join(" ")})`];
   if (missing <= 0) return [];
   const silent = old.filter((pod) => !held.has(pod.metadata.name)).map((pod) => `${pod.metadata.name} is old, and no reason why`);
   if (!isFree || old.some(isBad)) return silent;

@@ -3,9 +3,11 @@
  * did behind its back is no fault of its own, what its own process did (or one that had ended before it began) always counts.
  */
 import type { CloneSet } from "../../../src/api/cloneset.ts";
+import { label } from "../../../src/api/names.ts";
 import { parseTime } from "../../../src/kube/time.ts";
 import type { KubeObject, PersistentVolumeClaim, Pod } from "../../../src/kube/types.ts";
 import type { Write } from "../../../src/sandbox/index.ts";
+import type { LifecycleHook } from "../../../src/workload/lifecycle/index.ts";
 import type { Manager } from "../manager.ts";
 import type { Author, Watcher, World } from "../world.ts";
 import { conditionOf, controllerUid, countOf, instanceOf, isActive, isMarked, isServing, revisionOf } from "./pods.ts";
@@ -52,7 +54,7 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
       wrote(write, { manager }) {
         if (!isPod(write)) return undefined;
         const [before, after] = [write.before as Pod | undefined, write.after as Pod | undefined];
-        if (before === undefined || !isServing(before) || isServing(after)) return undefined;
+        if (before === undefined || !isCounted(before) || isCounted(after)) return undefined;
         const uid = before.metadata.uid;
         deeds.downed.set(uid, { by: manager, atMs: now() });
         const owner = ownerOf(before);
@@ -62,17 +64,17 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
         const seen = new Map(view.pods.map((pod) => [pod.metadata.uid, pod]));
         const known = seen.get(uid);
         // It takes nothing from the users as far as it knows. Of marked pods it has to know: they go at exactly the version that was seen.
-        if (known === undefined || (!isServing(known) && !isMarked(known))) return undefined;
+        if (known === undefined || (!isCounted(known) && !isMarked(known))) return undefined;
         // Neither does one that nobody counts on yet.
         if (!isMarked(known) && isYoung(known, view.cloneSet.spec.minReadySeconds ?? 0, manager.env.nowMs())) return undefined;
         const { replicas = 1, updateStrategy } = view.cloneSet.spec;
         const rolling = updateStrategy?.rollingUpdate;
         const allowed = countOf(rolling?.maxUnavailable, replicas, "up", Math.ceil(replicas * 0.2));
-        const serving = podsOf(owner).filter(isServing);
+        const serving = podsOf(owner).filter(isCounted);
         const there = new Set(serving.map(({ metadata }) => metadata.uid));
         const excused = view.pods.filter(
           (pod) =>
-            isServing(pod) &&
+            isCounted(pod) &&
             !there.has(pod.metadata.uid) &&
             pod.metadata.uid !== uid &&
             !mustKnow(manager, deeds.downed.get(pod.metadata.uid)),
@@ -167,6 +169,21 @@ export function cloneSetWatchers(world: World): readonly Watcher[] {
       },
     },
     {
+      name: "held by a hook",
+      wrote(write, { manager }) {
+        if (!isPod(write) || manager === undefined || write.before === undefined) return undefined;
+        const [before, after] = [write.before as unknown as Pod, write.after as unknown as Pod | undefined];
+        const owner = ownerOf(before);
+        const { preDelete, inPlaceUpdate } = (owner === undefined ? undefined : viewOf(manager, owner))?.cloneSet.spec.lifecycle ?? {};
+        const goes = after === undefined || after.metadata.deletionTimestamp !== undefined;
+        if (goes && before.metadata.deletionTimestamp === undefined && isHeld(before, preDelete))
+          return `${manager.name} deleted ${before.metadata.name}, which its hook holds`;
+        if (!goes && before.spec.containers[0]?.image !== after.spec.containers[0]?.image && isHeld(before, inPlaceUpdate))
+          return `${manager.name} changed the image of ${before.metadata.name}, which its hook holds`;
+        return undefined;
+      },
+    },
+    {
       name: "deleted for a reason that still holds",
       wrote(write, { manager }) {
         if (!isPod(write) || manager === undefined || write.before === undefined) return undefined;
@@ -243,6 +260,15 @@ function matches({ spec }: CloneSet, pod: Pod): boolean {
   const labels = (spec.selector as { matchLabels?: Record<string, string> }).matchLabels ?? {};
   return Object.entries(labels).every(([name, value]) => pod.metadata.labels?.[name] === value);
 }
+
+function isHeld({ metadata }: Pod, hook: LifecycleHook | undefined): boolean {
+  return Object.entries(hook?.labelsHandler ?? {}).some(([key, value]) => metadata.labels?.[key] === value);
+}
+
+/** Serving, and nobody's hook has been told: a pod that serves on until its hook lets it go has been taken then. */
+const isCounted = (pod: Pod | undefined): boolean =>
+  pod !== undefined && isServing(pod) && !toldStates.has(pod.metadata.labels?.[label.lifecycleState] ?? "");
+const toldStates: ReadonlySet<string> = new Set(["PreparingDelete", "PreparingUpdate", "Updated"]);
 
 const isPreparingDelete = (pod: Pod): boolean => pod.metadata.labels?.["lifecycle.apps.kruise.io/state"] === "PreparingDelete";
 

@@ -5,7 +5,6 @@
 import { annotation } from "../../../src/api/names.ts";
 import type { PodUnavailableBudget } from "../../../src/api/podunavailablebudget.ts";
 import type { Pod } from "../../../src/kube/types.ts";
-import type { Manager } from "../manager.ts";
 import type { Author, Watcher, World } from "../world.ts";
 import { countOf, isActive, isServing } from "./pods.ts";
 
@@ -50,6 +49,8 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
       return;
     }
   };
+  const isNodeDown = ({ spec: { nodeName = "" } }: Pod) =>
+    world.get("nodes", "", nodeName)?.metadata.annotations?.["sandbox.kruise.io/down"] !== undefined;
   /** Since when a pod is written down as let through: as long as it is, it counts as down, and may be taken again. */
   const recordedSince = new Map<string, number>();
   /** When its figures last changed for another reason than that pods come and go. */
@@ -59,11 +60,6 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
   const isKnown = () =>
     world.env.monotonicMs() - countedMs > decidedMsMax &&
     world.alive.every((manager) => countedMs < world.network.freshUntil(manager, "podunavailablebudgets"));
-  const isSeenDown = (manager: Manager, pod: Pod) => {
-    const view = manager.view("cloneset-controller", `${namespace}/web`) as { readonly pods: readonly Pod[] } | undefined;
-    const seen = view?.pods.find(({ metadata }) => metadata.uid === pod.metadata.uid);
-    return seen === undefined || !isAvailable(seen);
-  };
   return [
     {
       name: "figures of a budget",
@@ -90,10 +86,9 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
           after !== undefined && before.spec.containers.some(({ image }, index) => after.spec.containers[index]?.image !== image);
         if (after !== undefined && isAvailable(after) && !changes) return undefined;
         const voluntary = isVoluntary(author, write.actor.userAgent);
-        downs.set(before.metadata.uid, { voluntary, pod: before });
+        // An update that a dead node does not carry out is let through as any other, and stays out for as long as its node does.
+        downs.set(before.metadata.uid, { voluntary: voluntary && !(changes && isNodeDown(before)), pod: before });
         if (!voluntary || before.metadata.annotations?.[annotation.relatedPub] !== budgetName) return undefined;
-        // A workload takes pods that it sees down without asking: one that has come up since is taken by mistake, and charged late.
-        if (author.manager !== undefined && isSeenDown(author.manager, before)) return undefined;
         const budget = world.get<PodUnavailableBudget>(budgetResource, namespace, budgetName);
         const total = replicasOf();
         if (budget?.status === undefined || !isKnown() || budget.metadata.deletionTimestamp !== undefined) return undefined;
@@ -107,7 +102,7 @@ export function budgetWatchers(world: World, budgetName: string, namespace: stri
           status.desiredAvailable !== desired
         )
           return undefined;
-        const involuntary = [...downs.values()].filter((down) => !down.voluntary).length;
+        const involuntary = [...downs.values()].filter((down) => !down.voluntary && down.pod !== before).length;
         const left = available().length;
         if (left + involuntary >= desired) return undefined;
         return `${write.actor.userAgent} took ${before.metadata.name}: ${left} of ${total} are available, ${involuntary} are down by themselves, ${desired} have to be`;

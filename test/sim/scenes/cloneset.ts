@@ -5,6 +5,7 @@ import { cloneSet } from "../../../src/features/cloneset/index.ts";
 import type { Pod } from "../../../src/kube/types.ts";
 import { namespace } from "../cluster.ts";
 import type { Dice } from "../dice.ts";
+import { heldTemplate, keeper, lifecycleFrom } from "../hooks.ts";
 import { cloneSetWatchers } from "../invariants/cloneset.ts";
 import { cloneSetProblems } from "../invariants/cloneset-goal.ts";
 import { noStorm } from "../invariants/common.ts";
@@ -19,6 +20,7 @@ const labels = { app: "web" };
 export const replicasMax = 10;
 
 type Spec = CloneSet["spec"];
+type RollingUpdate = NonNullable<NonNullable<Spec["updateStrategy"]>["rollingUpdate"]>;
 
 export interface CloneSetOptions {
   /** In place of what the dice say. */
@@ -26,13 +28,14 @@ export interface CloneSetOptions {
 }
 
 export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions = {}): Scene {
-  const spec = options.whole ?? specFrom(dice);
+  const spec = options.whole ?? withExtras(specFrom(dice), world.dice("extras"));
+  const template = templateOf(spec);
   const ends = dice.chance(0.6);
   const create = () =>
     world.ask("POST", base, { apiVersion: "apps.kruise.io/v1beta1", kind: "CloneSet", metadata: { name: "web", namespace }, spec });
   return {
-    acts: acts(create),
-    watchers: [...cloneSetWatchers(world), noStorm(world, () => 60 + 8 * replicasMax)],
+    acts: acts(create, template),
+    watchers: [...cloneSetWatchers(world), keeper(world, world.dice("keeper")), noStorm(world, () => 60 + 8 * replicasMax)],
     async setUp() {
       // Nobody's pod, with the labels of ours.
       await world.ask("POST", podsPath, {
@@ -58,7 +61,32 @@ export function cloneSetScene(world: World, dice: Dice, options: CloneSetOptions
   };
 }
 
-const template = (image: string) => ({ metadata: { labels }, spec: { containers: [{ name: "main", image }] } });
+/** Hooks, and orders of updates. */
+function withExtras(spec: Spec, dice: Dice): Spec {
+  const lifecycle = dice.chance(0.3) ? lifecycleFrom(dice) : undefined;
+  const order = dice.pick<Partial<RollingUpdate>>([
+    {},
+    {},
+    {},
+    { priorityStrategy: { weightPriority: [{ weight: 60, matchSelector: { matchLabels: { tier: "a" } } }] } },
+    { priorityStrategy: { orderPriority: [{ orderedKey: "tier" }] } },
+    { scatterStrategy: [{ key: "tier", value: "a" }] },
+  ]);
+  const rollingUpdate = { ...spec.updateStrategy?.rollingUpdate, ...order };
+  return {
+    ...spec,
+    updateStrategy: { ...spec.updateStrategy, rollingUpdate },
+    ...(lifecycle === undefined ? {} : { lifecycle, template: heldTemplate(spec.template) }),
+  } as Spec;
+}
+
+/** As in the beginning, with other containers. */
+function templateOf(spec: Spec) {
+  return (image: string, more: object = {}) => ({
+    ...spec.template,
+    spec: { ...spec.template.spec, containers: [{ name: "main", image, ...more }] },
+  });
+}
 
 function specFrom(dice: Dice): Spec {
   const replicas = dice.between(1, replicasMax);
@@ -72,7 +100,7 @@ function specFrom(dice: Dice): Spec {
   return {
     replicas,
     selector: { matchLabels: labels },
-    template: template("app:v1"),
+    template: { metadata: { labels }, spec: { containers: [{ name: "main", image: "app:v1" }] } },
     ...(dice.chance(0.2) ? { minReadySeconds: dice.between(1, 4) } : {}),
     ...(dice.chance(0.3) ? { revisionHistoryLimit: dice.between(0, 2) } : {}),
     ...(claims ? { volumeClaimTemplates: [claimTemplate] } : {}),
@@ -95,7 +123,7 @@ const claimTemplate = {
   spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
 };
 
-function acts(create: () => Promise<unknown>): readonly Act[] {
+function acts(create: () => Promise<unknown>, template: ReturnType<typeof templateOf>): readonly Act[] {
   const patch = (world: World, body: object) => world.ask("PATCH", path, body);
   const rolling = (world: World, rollingUpdate: object) => patch(world, { spec: { updateStrategy: { rollingUpdate } } });
   const onPod = async (world: World, dice: Dice, act: (pod: Pod) => Promise<unknown>) => {
@@ -124,11 +152,14 @@ function acts(create: () => Promise<unknown>): readonly Act[] {
     act("roll back", 3, (world) => patch(world, { spec: { template: template("app:v1") } })),
     act("other command", 2, (world) => {
       version += 1;
-      const containers = [{ name: "main", image: `app:v${version}`, command: ["run", `--v=${version}`] }];
-      return patch(world, { spec: { template: { metadata: { labels }, spec: { containers } } } });
+      return patch(world, { spec: { template: template(`app:v${version}`, { command: ["run", `--v=${version}`] }) } });
     }),
     act("scale", 6, (world, dice) => patch(world, { spec: { replicas: dice.between(0, replicasMax) } })),
     act("partition", 3, (world, dice) => rolling(world, { partition: dice.pick([0, 0, 1, 3, "50%"]) })),
+    act("partition and back", 2, async (world, dice) => {
+      await rolling(world, { partition: 0 });
+      world.env.after(dice.between(500, 8_000), () => void rolling(world, { partition: dice.pick([1, 2, "50%", "100%"]) }));
+    }),
     act("pause", 2, (world) => rolling(world, { paused: true })),
     act("resume", 2, (world) => rolling(world, { paused: false })),
     act("maxUnavailable", 2, (world, dice) => rolling(world, { maxUnavailable: dice.between(1, 3) })),
@@ -152,6 +183,12 @@ function acts(create: () => Promise<unknown>): readonly Act[] {
         return patch(world, { spec: { replicas: Math.max(0, replicas - 1), scaleStrategy: { podsToDelete: [metadata.name] } } });
       }),
     ),
+    act("hooks", 1, (world, dice) => patch(world, { spec: { lifecycle: dice.chance(0.5) ? null : lifecycleFrom(dice) } })),
+    act("tier of a pod", 2, (world, dice) =>
+      onPod(world, dice, ({ metadata }) =>
+        world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { tier: dice.pick(["a", "b", "rank-1", "rank-2"]) } } }),
+      ),
+    ),
     act("relabel pod", 1, (world, dice) =>
       onPod(world, dice, ({ metadata }) =>
         world.ask("PATCH", `${podsPath}/${metadata.name}`, { metadata: { labels: { app: "elsewhere" } } }),
@@ -164,4 +201,9 @@ function acts(create: () => Promise<unknown>): readonly Act[] {
   ];
 }
 
-export const cloneSetKind: SceneKind = { name: "cloneset", features: [cloneSet], scene: cloneSetScene };
+export const cloneSetKind: SceneKind = {
+  name: "cloneset",
+  features: [cloneSet],
+  chanceGates: (dice) => ({ CloneSetPartitionRollback: dice.chance(0.3), PreparingUpdateAsUpdate: dice.chance(0.2) }),
+  scene: cloneSetScene,
+};
