@@ -8,7 +8,6 @@ import { CriClient } from "../../src/daemon/cri/client.ts";
 import { type Called, GrpcChannel } from "../../src/daemon/cri/grpc.ts";
 import { containerState } from "../../src/daemon/cri/messages.ts";
 import { silentLogger } from "../../src/env/log.ts";
-import { connectUnix } from "../../src/env/socket.ts";
 import { systemEnv } from "../../src/env/system.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import { type Daemon, type RealNode, waitFor } from "../rig/index.ts";
@@ -217,7 +216,7 @@ function gone({ rig }: Bench, name: string): Promise<boolean> {
 }
 
 function criOf({ containerdAddress }: RealNode): CriClient {
-  return new CriClient(new GrpcChannel(systemEnv(silentLogger, new AbortController().signal), containerdAddress, connectUnix));
+  return new CriClient(new GrpcChannel(systemEnv(silentLogger, new AbortController().signal), containerdAddress));
 }
 
 async function runningIn(cri: CriClient, { metadata }: Pod) {

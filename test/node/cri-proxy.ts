@@ -2,9 +2,7 @@
  * Stands between the node agent and its container runtime, and understands nothing but which call begins and which has been answered:
  * so that the agent can be killed right before the runtime hears of a call, or when it has carried it out and nobody knows.
  */
-import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { encodeFrame, type Frame, FrameReader, flag, frameType, preface } from "../../src/daemon/cri/http2/frames.ts";
-import { HeaderDecoder } from "../../src/daemon/cri/http2/hpack.ts";
+import { Client, credentials, type handleUnaryCall, Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
 
 export interface CriBlow {
   /** "StopContainer" */
@@ -16,25 +14,33 @@ export interface CriBlow {
   readonly strike: () => void;
 }
 
+const services = {
+  ImageService: ["ImageFsInfo", "ListImages", "ImageStatus", "PullImage"],
+  RuntimeService: ["Version", "ListContainers", "ContainerStatus", "StopContainer", "ExecSync"],
+};
+const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
+const asIs = (bytes: Buffer) => bytes;
+
 export class CriProxy {
   /** By name, in the order of their beginning, since `arm`. */
   calls: string[] = [];
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #server = new Server(anySize);
+  readonly #runtime: Client;
   #blow: CriBlow | undefined;
 
   private constructor(
     readonly socketPath: string,
-    private readonly runtimePath: string,
+    runtimePath: string,
   ) {
-    this.#server = createServer((agent) => this.#connected(agent));
+    this.#runtime = new Client(`unix://${runtimePath}`, credentials.createInsecure(), anySize);
+    for (const [service, calls] of Object.entries(services)) this.#register(service, calls);
   }
 
   static async start(socketPath: string, runtimePath: string): Promise<CriProxy> {
     const proxy = new CriProxy(socketPath, runtimePath);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    proxy.#server.listen(socketPath, resolve);
-    await promise;
+    await new Promise<void>((resolve, reject) =>
+      proxy.#server.bindAsync(`unix://${socketPath}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())),
+    );
     return proxy;
   }
 
@@ -50,67 +56,51 @@ export class CriProxy {
   }
 
   stop(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#server.forceShutdown();
+    this.#runtime.close();
   }
 
-  #connected(agent: Socket): void {
-    const runtime = createConnection(this.runtimePath);
-    const end = () => {
-      agent.destroy();
-      runtime.destroy();
-      this.#sockets.delete(agent);
-    };
-    this.#sockets.add(agent);
-    for (const socket of [agent, runtime]) socket.on("error", end).on("close", end);
-    /** The stream of the call whose answer must not arrive. */
-    let lastStream: number | undefined;
-    const strike = () => {
-      const blow = this.#blow;
-      this.#blow = undefined;
-      blow?.strike();
-      end();
-    };
-    const began = new HeaderDecoder();
-    let opening = preface.length;
-    const asked = frames((frame) => {
-      const blow = this.#begins(frame, began);
-      if (blow?.when === "before") return strike();
-      if (blow !== undefined) lastStream = frame.stream;
-      runtime.write(bytesOf(frame));
+  #register(service: string, calls: readonly string[]): void {
+    const pathOf = (call: string) => `/runtime.v1.${service}/${call}`;
+    const methodOf = (call: string) => ({
+      path: pathOf(call),
+      requestStream: false as const,
+      responseStream: false as const,
+      requestSerialize: asIs,
+      requestDeserialize: asIs,
+      responseSerialize: asIs,
+      responseDeserialize: asIs,
     });
-    agent.on("data", (bytes: Buffer) => {
-      const head = bytes.subarray(0, opening);
-      opening -= head.length;
-      if (head.length > 0) runtime.write(head);
-      asked(bytes.subarray(head.length));
-    });
-    const answered = frames((frame) => {
-      if (lastStream !== undefined && frame.stream === lastStream && frame.type === frameType.headers && frame.flags & flag.endStream)
-        return strike();
-      agent.write(bytesOf(frame));
-    });
-    runtime.on("data", answered);
+    this.#server.addService(
+      Object.fromEntries(calls.map((call) => [call, methodOf(call)])),
+      Object.fromEntries(calls.map((call) => [call, this.#handler(call, pathOf(call))])),
+    );
   }
 
-  /** @returns the blow that falls on the call which begins with this frame */
-  #begins(frame: Frame, decoder: HeaderDecoder): CriBlow | undefined {
-    if (frame.type !== frameType.headers) return undefined;
-    const path = decoder.decode(frame.body).find(([name]) => name === ":path")?.[1];
-    if (path === undefined) return undefined;
-    const call = path.split("/").at(-1) as string;
+  /** A call whose agent was struck is never answered: its connection ends with the agent. */
+  #handler(call: string, path: string): handleUnaryCall<Buffer, Buffer> {
+    return (asked, answer) => {
+      const blow = this.#begins(call);
+      if (blow?.when === "before") return this.#strike(blow);
+      const deadline = { deadline: asked.getDeadline() };
+      const forwarded = this.#runtime.makeUnaryRequest(path, asIs, asIs, asked.request, new Metadata(), deadline, (error, value) => {
+        if (blow !== undefined) this.#strike(blow);
+        else if (error === null) answer(null, value);
+        else answer(error);
+      });
+      asked.on("cancelled", () => forwarded.cancel());
+    };
+  }
+
+  #strike(blow: CriBlow): void {
+    this.#blow = undefined;
+    blow.strike();
+  }
+
+  /** @returns the blow that falls on this call */
+  #begins(call: string): CriBlow | undefined {
     this.calls.push(call);
     const blow = this.#blow;
     return blow?.call === call && this.calls.filter((each) => each === call).length === blow.nth ? blow : undefined;
   }
 }
-
-function frames(take: (frame: Frame) => void): (bytes: Uint8Array) => void {
-  const reader = new FrameReader();
-  return (bytes) => {
-    // The buffer is used again, and what is not a whole frame yet is kept.
-    for (const frame of reader.push(new Uint8Array(bytes))) take(frame);
-  };
-}
-
-const bytesOf = ({ type, flags, stream, body }: Frame) => encodeFrame(type, flags, stream, body);

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../env/log.ts";
-import { connectUnix } from "../../env/socket.ts";
 import { systemEnv } from "../../env/system.ts";
 import { FakeCri, FakeFailure } from "../testing/fake-cri.ts";
 import { CriClient } from "./client.ts";
@@ -19,7 +18,7 @@ beforeEach(async () => {
   count += 1;
   fake = await FakeCri.start(join(dir, `${count}.sock`));
   stop = new AbortController();
-  cri = new CriClient(new GrpcChannel(systemEnv(silentLogger, stop.signal), fake.socketPath, connectUnix));
+  cri = new CriClient(new GrpcChannel(systemEnv(silentLogger, stop.signal), fake.socketPath));
 });
 afterEach(() => {
   cri.channel.close();
@@ -31,6 +30,12 @@ const given = <T>(called: { ok: true; value: T } | { ok: false; message: string 
   if (!called.ok) throw new Error(called.message);
   return called.value;
 };
+
+const until = async (isSo: () => boolean) => {
+  for (const startMs = Date.now(); !isSo(); await Bun.sleep(5)) if (Date.now() - startMs > 5000) throw new Error("it never came to be so");
+};
+/** Both ends, as the runtime is in this process. */
+const sockets = () => readdirSync("/proc/self/fd").length;
 
 test("calls of every kind, several at once, over one connection", async () => {
   fake.run({ id: "c1", name: "app", podUid: "u1", restartCount: 2, env: { A: "b" } });
@@ -77,6 +82,15 @@ test("a failure of the runtime is an answer with its code and words", async () =
   expect(await cri.version()).toEqual({ ok: false, code: 9, message: "100% wrong: ü" });
 });
 
+test("the runtime's words come as they were said", async () => {
+  for (const words of ["a/b?c#d %2F %zz 😀", "tab\tnew\nline", "x".repeat(3000), ""]) {
+    fake.before = () => {
+      throw new FakeFailure(2, words);
+    };
+    expect(await cri.version()).toEqual({ ok: false, code: grpcCode.unknown, message: words });
+  }
+});
+
 test("a call that takes too long ends with its deadline, one that is not wanted any more at once", async () => {
   fake.before = () => new Promise(() => {});
   expect(await cri.version({ deadlineMs: 50 })).toMatchObject({ ok: false, code: grpcCode.deadlineExceeded });
@@ -87,6 +101,68 @@ test("a call that takes too long ends with its deadline, one that is not wanted 
   const other = cri.pullImage({ image: "a:b" });
   stop.abort();
   expect(await other).toMatchObject({ ok: false, code: grpcCode.cancelled });
+});
+
+test("the runtime is told how long a call may take, and when nobody waits for it any more", async () => {
+  fake.before = () => new Promise(() => {});
+  const abort = new AbortController();
+  const pulling = cri.pullImage({ image: "a:b" }, { signal: abort.signal });
+  const late = cri.stopContainer("c1", 1, { deadlineMs: 300 });
+  await until(() => fake.calls.length === 2);
+  expect(fake.callsOf("PullImage")[0]?.deadlineMs).toBeUndefined();
+  expect(fake.callsOf("StopContainer")[0]?.deadlineMs).toBeWithin(1, 301);
+  expect(fake.cancelled).toEqual([]);
+  abort.abort();
+  await until(() => fake.cancelled.includes("PullImage"));
+  await Promise.all([pulling, late]);
+  await until(() => fake.cancelled.includes("StopContainer"));
+});
+
+test("a long pull goes on while the runtime refuses other calls as unavailable", async () => {
+  let finish = () => {};
+  const held = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  fake.before = async (call) => {
+    if (call === "PullImage") await held;
+    else throw new FakeFailure(14, "not now");
+  };
+  const pulling = cri.pullImage({ image: "a:b" });
+  await until(() => fake.callsOf("PullImage").length === 1);
+  expect(await cri.version()).toEqual({ ok: false, code: grpcCode.unavailable, message: "not now" });
+  expect(await cri.version()).toEqual({ ok: false, code: grpcCode.unavailable, message: "not now" });
+  finish();
+  given(await pulling);
+});
+
+test("restarts, with calls while it is down: the first call after each is answered, and no connection stays behind", async () => {
+  given(await cri.version());
+  const before = sockets();
+  for (let round = 0; round < 20; round += 1) {
+    fake.stop();
+    for (let calls = 0; calls < round % 4; calls += 1) expect(await cri.version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
+    // What restarts is away for longer than the millisecond after which the library tries once more.
+    await Bun.sleep(20);
+    await fake.listen();
+    const answers = await Promise.all(Array.from({ length: 5 }, () => cri.version()));
+    expect(answers.filter(({ ok }) => !ok)).toEqual([]);
+  }
+  await until(() => sockets() <= before);
+  cri.channel.close();
+  await until(() => sockets() < before);
+}, 30_000);
+
+test("somebody who accepts and says nothing: the deadline holds, over one connection", async () => {
+  const path = join(dir, "silent.sock");
+  const accepts: number[] = [];
+  const silent = Bun.listen({ unix: path, socket: { open: () => void accepts.push(1), data: () => {} } });
+  const waiting = new CriClient(new GrpcChannel(systemEnv(silentLogger, stop.signal), path));
+  for (let calls = 0; calls < 3; calls += 1)
+    expect(await waiting.version({ deadlineMs: 50 })).toMatchObject({ ok: false, code: grpcCode.deadlineExceeded });
+  expect(accepts).toHaveLength(1);
+
+  waiting.channel.close();
+  silent.stop(true);
 });
 
 test("a runtime that was restarted is found again without a new client", async () => {
@@ -107,14 +183,14 @@ test("a runtime that ends in the middle of a call: the call ends too", async () 
 
 test("nobody listens, or somebody who speaks something else", async () => {
   const env = systemEnv(silentLogger, stop.signal);
-  const missing = new CriClient(new GrpcChannel(env, join(dir, "missing.sock"), connectUnix));
+  const missing = new CriClient(new GrpcChannel(env, join(dir, "missing.sock")));
   expect(await missing.version()).toMatchObject({
     ok: false,
     code: grpcCode.unavailable,
-    message: expect.stringContaining("missing.sock"),
+    message: `cannot connect to ${join(dir, "missing.sock")}: ENOENT`,
   });
   const path = join(dir, "other.sock");
   const other = Bun.listen({ unix: path, socket: { data: (socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n") } });
-  expect(await new CriClient(new GrpcChannel(env, path, connectUnix)).version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
+  expect(await new CriClient(new GrpcChannel(env, path)).version()).toMatchObject({ ok: false, code: grpcCode.unavailable });
   other.stop(true);
 });

@@ -135,6 +135,28 @@ test("19: a runtime that was restarted answers again; one that comes later is fo
   runtimes.close();
 });
 
+test("a runtime that accepts and says nothing is looked for again over the same connection", async () => {
+  const dir = fresh();
+  await runtimeAt(dir, "containerd.sock");
+  const detection = await detect(env, { dir, file: "" });
+  const accepts: number[] = [];
+  const silent = Bun.listen({ unix: join(dir, "crio.sock"), socket: { open: () => void accepts.push(1), data: () => {} } });
+  let laterMs = 0;
+  const hasty = {
+    ...env,
+    monotonicMs: () => env.monotonicMs() + laterMs,
+    after: (ms: number, run: () => void) => env.after(ms / 200, run),
+  };
+  const runtimes = new Runtimes(hasty, { dir, file: "" }, { ...detection, runtimes: [detection.runtimes[0]!] });
+  for (let times = 1; times <= 3; times += 1) {
+    laterMs += 60_000;
+    expect(await runtimes.named("cri-o")).toBeUndefined();
+  }
+  expect(accepts).toHaveLength(1);
+  runtimes.close();
+  silent.stop(true);
+});
+
 test.each([
   ["containerd://abc", { type: "containerd", id: "abc" }],
   ["cri-o://a://b", { type: "cri-o", id: "a://b" }],

@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { Env } from "../../env/env.ts";
-import { type ConnectUnix, connectUnix } from "../../env/socket.ts";
 import { CriClient, criLimits } from "./client.ts";
 import { GrpcChannel, grpcCode } from "./grpc.ts";
 
@@ -58,17 +57,19 @@ export function socketPaths({ dir, file }: SocketOptions, exists: (path: string)
   return [[file, ...below].find(exists) ?? join(dir, file)];
 }
 
-/** Tries all sockets that are there. @param known runtimes that are in use already: their sockets are left alone */
-export async function detect(
-  env: Env,
-  options: SocketOptions,
-  known: readonly Runtime[] = [],
-  connect: ConnectUnix = connectUnix,
-): Promise<Detection> {
+/** By path: for those who look more than once. The library cannot hang up on somebody who accepts and then says nothing. */
+export type Channels = Map<string, GrpcChannel>;
+
+/**
+ * Tries all sockets that are there.
+ * @param known runtimes that are in use already: their sockets are left alone
+ * @param channels to sockets that were no good are kept here, to be used again; absent: they are closed
+ */
+export async function detect(env: Env, options: SocketOptions, known: readonly Runtime[] = [], channels?: Channels): Promise<Detection> {
   const runtimes: Runtime[] = [];
   const tried: Tried[] = [];
   for (const socketPath of socketPaths(options)) {
-    const found = known.find((runtime) => runtime.socketPath === socketPath) ?? (await tryOne(env, socketPath, connect));
+    const found = known.find((runtime) => runtime.socketPath === socketPath) ?? (await tryOne(env, socketPath, channels));
     if (found === undefined) tried.push({ socketPath, result: "missing" });
     else if (typeof found === "string") tried.push({ socketPath, result: "broken", problem: found });
     else {
@@ -80,9 +81,11 @@ export async function detect(
   return { runtimes, tried };
 }
 
-async function tryOne(env: Env, socketPath: string, connect: ConnectUnix): Promise<Runtime | string | undefined> {
+async function tryOne(env: Env, socketPath: string, channels: Channels | undefined): Promise<Runtime | string | undefined> {
   if (!existsSync(socketPath)) return undefined;
-  const client = new CriClient(new GrpcChannel(env, socketPath, connect));
+  const channel = channels?.get(socketPath) ?? new GrpcChannel(env, socketPath);
+  channels?.set(socketPath, channel);
+  const client = new CriClient(channel);
   const problem = async (): Promise<string | Runtime> => {
     const fsInfo = await client.imageFsInfo();
     if (!fsInfo.ok)
@@ -94,7 +97,7 @@ async function tryOne(env: Env, socketPath: string, connect: ConnectUnix): Promi
     return { name: version.value.runtimeName, socketPath, client };
   };
   const found = await problem();
-  if (typeof found === "string") client.channel.close();
+  if (typeof found === "string" && channels === undefined) channel.close();
   return found;
 }
 

@@ -2,21 +2,19 @@
  * gRPC calls with one request and one answer, to one socket. It connects when a call needs it, and anew when the runtime was restarted;
  * what the world does is an answer, nothing rejects.
  */
+import { type ChannelOptions, Client, connectivityState, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import type { Cancel, Env } from "../../env/env.ts";
-import type { ConnectUnix } from "../../env/socket.ts";
-import { Http2Connection } from "./http2/connection.ts";
-import type { Header } from "./http2/hpack.ts";
 
 export const grpcCode = {
-  cancelled: 1,
-  unknown: 2,
-  deadlineExceeded: 4,
-  notFound: 5,
-  resourceExhausted: 8,
-  failedPrecondition: 9,
-  unimplemented: 12,
-  internal: 13,
-  unavailable: 14,
+  cancelled: status.CANCELLED,
+  unknown: status.UNKNOWN,
+  deadlineExceeded: status.DEADLINE_EXCEEDED,
+  notFound: status.NOT_FOUND,
+  resourceExhausted: status.RESOURCE_EXHAUSTED,
+  failedPrecondition: status.FAILED_PRECONDITION,
+  unimplemented: status.UNIMPLEMENTED,
+  internal: status.INTERNAL,
+  unavailable: status.UNAVAILABLE,
 } as const;
 
 export interface CallFailure {
@@ -37,112 +35,69 @@ export interface CallOptions {
 export const grpcLimits = {
   /** An answer larger than this is an error. */
   answerBytesMax: 16 * 1024 * 1024,
-  /** A call that cannot have reached the runtime is sent again, over a new connection. */
-  retriesMax: 1,
 } as const;
 
-const prefixBytes = 5;
+/** Until the library tries again by itself where a connection was refused; a call does not wait for it. */
+const reconnectMsMax = 1000;
 
 export class GrpcChannel {
-  #connection: Http2Connection | undefined;
-  #opening: Promise<Http2Connection> | undefined;
+  #client: Client | undefined;
 
   constructor(
     private readonly env: Env,
     readonly socketPath: string,
-    private readonly connect: ConnectUnix,
     private readonly userAgent = "kruise-daemon",
   ) {}
 
   /** @param method "/runtime.v1.RuntimeService/Version" */
   async call(method: string, request: Uint8Array, options: CallOptions = {}): Promise<Called<Uint8Array>> {
-    const over = new AbortController();
-    const startMs = this.env.monotonicMs();
-    const stop = () => over.abort();
-    for (const signal of [this.env.stopped, options.signal]) {
-      if (signal?.aborted) over.abort();
-      signal?.addEventListener("abort", stop, { once: true });
-    }
-    let isLate = false;
+    const { deadlineMs, signal } = options;
+    const signals = signal === undefined ? [this.env.stopped] : [this.env.stopped, signal];
+    if (signals.some(({ aborted }) => aborted)) return failure(grpcCode.cancelled, "the call was cancelled");
+    const client = this.#opened();
+    let endNow: (ended: CallFailure) => void = () => {};
+    const stop = () => endNow(failure(grpcCode.cancelled, "the call was cancelled"));
     let cancel: Cancel = () => {};
-    if (options.deadlineMs !== undefined)
-      cancel = this.env.after(options.deadlineMs, () => {
-        isLate = true;
-        over.abort();
-      });
+    const metadata = new Metadata();
+    if (deadlineMs !== undefined) {
+      // Not the library's own deadline: that is a time of the wall clock, which may jump.
+      metadata.set("grpc-timeout", timeoutText(deadlineMs));
+      cancel = this.env.after(deadlineMs, () => endNow(failure(grpcCode.deadlineExceeded, `no answer within ${deadlineMs / 1000} s`)));
+    }
+    for (const each of signals) each.addEventListener("abort", stop, { once: true });
     try {
-      const called = await this.#tries(method, request, options.deadlineMs, startMs, over.signal);
-      if (called.ok || !over.signal.aborted) return called;
-      if (isLate) return failure(grpcCode.deadlineExceeded, `no answer within ${(options.deadlineMs ?? 0) / 1000} s`);
-      return failure(grpcCode.cancelled, "the call was cancelled");
+      const called = await new Promise<Called<Uint8Array>>((resolve) => {
+        const call = client.makeUnaryRequest(method, asBuffer, asIs, request, metadata, (error, answer) =>
+          resolve(error === null ? { ok: true, value: answer ?? new Uint8Array(0) } : failureOf(error, this.socketPath)),
+        );
+        endNow = (ended) => {
+          resolve(ended);
+          call.cancel();
+        };
+      });
+      if (!called.ok) this.#forgetUnreachable(client);
+      return called;
     } finally {
       cancel();
-      for (const signal of [this.env.stopped, options.signal]) signal?.removeEventListener("abort", stop);
+      for (const each of signals) each.removeEventListener("abort", stop);
     }
   }
 
   close(): void {
-    this.#connection?.close();
-    this.#connection = undefined;
+    this.#client?.close();
+    this.#client = undefined;
   }
 
-  async #tries(
-    method: string,
-    request: Uint8Array,
-    deadlineMs: number | undefined,
-    startMs: number,
-    signal: AbortSignal,
-  ): Promise<Called<Uint8Array>> {
-    for (let tries = 0; ; tries += 1) {
-      const connection = await this.#connected(signal);
-      if (typeof connection === "string") return failure(grpcCode.unavailable, connection);
-      const leftMs = deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - (this.env.monotonicMs() - startMs));
-      const ended = await connection.request(
-        this.#headers(method, leftMs),
-        framed(request),
-        prefixBytes + grpcLimits.answerBytesMax,
-        signal,
-      );
-      if (ended.ok) return answerOf(ended.answer.headers, ended.answer.trailers, ended.answer.body);
-      const { broken } = ended;
-      if (broken.tooLarge) return failure(grpcCode.resourceExhausted, broken.message);
-      if (broken.mayHaveHappened || tries >= grpcLimits.retriesMax || signal.aborted) return failure(grpcCode.unavailable, broken.message);
-    }
+  #opened(): Client {
+    this.#client ??= new Client(`unix://${this.socketPath}`, credentials.createInsecure(), channelOptions(this.userAgent));
+    return this.#client;
   }
 
-  /** @returns a text when nobody answers */
-  async #connected(signal: AbortSignal): Promise<Http2Connection | string> {
-    if (this.#connection !== undefined && !this.#connection.over) return this.#connection;
-    this.#opening ??= Http2Connection.open(this.connect, this.socketPath)
-      .then((connection) => {
-        this.#connection = connection;
-        return connection;
-      })
-      .finally(() => {
-        this.#opening = undefined;
-      });
-    try {
-      return await untilAborted(this.#opening, signal);
-    } catch (error) {
-      const { code, message } = error as { code?: string; message?: string };
-      return `cannot connect to ${this.socketPath}: ${code ?? message ?? String(error)}`;
-    }
-  }
-
-  #headers(method: string, leftMs: number | undefined): Header[] {
-    const headers: Header[] = [
-      [":method", "POST"],
-      [":scheme", "http"],
-      [":path", method],
-      [":authority", "localhost"],
-      ["te", "trailers"],
-      ["content-type", "application/grpc"],
-      ["user-agent", this.userAgent],
-    ];
-    // At most eight digits.
-    if (leftMs !== undefined)
-      headers.push(["grpc-timeout", leftMs < 99_999_999 ? `${Math.ceil(leftMs)}m` : `${Math.ceil(leftMs / 1000)}S`]);
-    return headers;
+  /** The next call is to connect at once; the library would wait longer and longer before it tries again. */
+  #forgetUnreachable(client: Client): void {
+    if (client.getChannel().getConnectivityState(false) !== connectivityState.TRANSIENT_FAILURE) return;
+    if (this.#client === client) this.#client = undefined;
+    client.close();
   }
 }
 
@@ -150,46 +105,39 @@ export function failure(code: number, message: string): CallFailure {
   return { ok: false, code, message };
 }
 
-/** One message: not compressed, its length, its bytes. */
-function framed(message: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(prefixBytes + message.length);
-  new DataView(bytes.buffer).setUint32(1, message.length);
-  bytes.set(message, prefixBytes);
-  return bytes;
+function channelOptions(userAgent: string): ChannelOptions {
+  return {
+    "grpc.primary_user_agent": userAgent,
+    "grpc.max_receive_message_length": grpcLimits.answerBytesMax,
+    "grpc.max_send_message_length": -1,
+    // A channel that is closed while it waits to connect again still does so once, and leaves that connection open: it must not wait.
+    "grpc.initial_reconnect_backoff_ms": 1,
+    "grpc.max_reconnect_backoff_ms": reconnectMsMax,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+    "grpc.enable_channelz": 0,
+    "grpc.service_config_disable_resolution": 1,
+  };
 }
 
-function answerOf(headers: readonly Header[], trailers: readonly Header[], body: Uint8Array): Called<Uint8Array> {
-  const status = headerOf(trailers, "grpc-status") ?? headerOf(headers, "grpc-status");
-  const message = decodedMessage(headerOf(trailers, "grpc-message") ?? headerOf(headers, "grpc-message") ?? "");
-  if (status === undefined) {
-    const http = headerOf(headers, ":status") ?? "no";
-    return failure(http === "404" ? grpcCode.unimplemented : grpcCode.unknown, `the answer carries no gRPC status (HTTP status ${http})`);
-  }
-  if (status !== "0") return failure(Number(status) || grpcCode.unknown, message);
-  if (body.length < prefixBytes) return failure(grpcCode.internal, "the answer carries no message");
-  const length = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(1);
-  if (body[0] !== 0 || body.length !== prefixBytes + length) return failure(grpcCode.internal, "the answer is not one plain message");
-  return { ok: true, value: body.subarray(prefixBytes) };
+const unconnected = /^No connection established\. Last error: (?:Error: )?(.*)\. Resolution note: /s;
+
+/** The runtime's own words; where there was no connection, only the reason, without the library's time stamp: the same each time. */
+function failureOf({ code, details }: ServiceError, socketPath: string): CallFailure {
+  const why = unconnected.exec(details)?.[1]?.replace(/ \([-0-9T:.]+Z\)$/, "");
+  if (why === undefined) return failure(code, details);
+  return failure(code, `cannot connect to ${socketPath}: ${/\bE[A-Z]{3,}\b/.exec(why)?.[0] ?? why}`);
 }
 
-function headerOf(headers: readonly Header[], name: string): string | undefined {
-  return headers.find(([candidate]) => candidate === name)?.[1];
+function asBuffer(message: Uint8Array): Buffer {
+  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
 }
 
-/** Percent-encoded UTF-8; a broken encoding is shown as it is. */
-function decodedMessage(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+function asIs(message: Buffer): Uint8Array {
+  return message;
 }
 
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new Error("cancelled"));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
+/** At most eight digits. */
+function timeoutText(ms: number): string {
+  return ms < 99_999_999 ? `${Math.ceil(ms)}m` : `${Math.ceil(ms / 1000)}S`;
 }

@@ -1,7 +1,7 @@
 /** The runtimes in use: images go to the first one, containers to the one their ID names. */
 import type { Env } from "../../env/env.ts";
 import type { ImageService, RuntimeService } from "./client.ts";
-import { type Detection, detect, type Runtime, reportText, type SocketOptions } from "./detect.ts";
+import { type Channels, type Detection, detect, type Runtime, reportText, type SocketOptions } from "./detect.ts";
 
 /** A runtime that came after us is looked for when a container names it, but not more often than this. */
 const detectAgainMs = 30_000;
@@ -17,6 +17,7 @@ export class Runtimes {
   readonly #env: Env;
   readonly #options: SocketOptions;
   readonly #first: Runtime;
+  readonly #channels: Channels = new Map();
   #runtimes: readonly Runtime[];
   #detectedMs: number;
   #detecting: Promise<void> | undefined;
@@ -47,7 +48,7 @@ export class Runtimes {
   }
 
   close(): void {
-    for (const { client } of this.#runtimes) client.channel.close();
+    for (const channel of [...this.#runtimes.map(({ client }) => client.channel), ...this.#channels.values()]) channel.close();
   }
 
   #find(name: string): RuntimeService | undefined {
@@ -55,7 +56,7 @@ export class Runtimes {
   }
 
   async #detectAgain(): Promise<void> {
-    const detection = await detect(this.#env, this.#options, this.#runtimes);
+    const detection = await detect(this.#env, this.#options, this.#runtimes, this.#channels);
     this.#detectedMs = this.#env.monotonicMs();
     this.#detecting = undefined;
     const fresh = detection.runtimes.filter(({ name }) => this.#find(name) === undefined);

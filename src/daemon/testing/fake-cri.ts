@@ -43,6 +43,8 @@ export interface FakeCall {
   readonly call: string;
   readonly request: Readonly<Record<string, unknown>>;
   readonly atMs: number;
+  /** Until when the other end waits, as it says; absent: for good. */
+  readonly deadlineMs?: number;
 }
 
 /** Thrown by a handler: the call ends with this gRPC status. */
@@ -66,6 +68,8 @@ export class FakeCri {
   /** Reference → size in bytes. */
   readonly images = new Map<string, number>();
   readonly calls: FakeCall[] = [];
+  /** Calls that the other end gave up, in order. */
+  readonly cancelled: string[] = [];
   /** Asked before each call is carried out; may throw a FakeFailure, or wait. */
   before: (call: string, request: Readonly<Record<string, unknown>>) => void | Promise<void> = () => {};
   /** Told of the ids of containers that were stopped: where a kubelet would start the next one. */
@@ -236,7 +240,15 @@ export class FakeCri {
   ): Handler {
     return (unary, respond) => {
       const asked = request.decode(unary.request);
-      this.calls.push({ call, request: asked as Record<string, unknown>, atMs: Date.now() });
+      const atMs = Date.now();
+      const deadline = unary.getDeadline();
+      this.calls.push({
+        call,
+        request: asked as Record<string, unknown>,
+        atMs,
+        ...(deadline === Number.POSITIVE_INFINITY ? {} : { deadlineMs: Number(deadline) - atMs }),
+      });
+      unary.on("cancelled", () => this.cancelled.push(call));
       const work = async () => {
         await this.before(call, asked as Record<string, unknown>);
         return answer.encode(carryOut(asked));
