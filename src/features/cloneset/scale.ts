@@ -269,8 +269,8 @@ function deletePod(world: World, member: Member, claims: readonly Readonly<Persi
   const { strategy, limits } = world;
   const { pod, name } = member;
   const id = `delete:${name}`;
-  // What allowed the deletion may be over in a newer version of the pod: its mark, the hook that did not hold, the others' readiness.
-  const exactly = member.specifiedDelete || strategy.lifecycle?.preDelete !== undefined || (member.readyForDelete && limits.replicas > 0);
+  // What allowed the deletion may be over in a newer version of the pod: its mark, the hook that did not hold, that it took nothing.
+  const exactly = member.specifiedDelete || strategy.lifecycle?.preDelete !== undefined || limits.replicas > 0;
   return [
     remove<Pod>({
       id,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { label } from "../../api/names.ts";
+import type { Change } from "../../engine/plan.ts";
 import type { Condition } from "../../kube/types.ts";
 import { codesOf, countOf, firstPod, idsOf, imagesOf, podsOf, rolling, settled, stateOf, type World } from "./testing/world.ts";
 import { movesMax } from "./update.ts";
@@ -39,6 +40,24 @@ describe("updating", () => {
     world.settle();
     expect(countOf(world, "app:v2")).toBe(movesMax + 10);
   });
+
+  test.each(["InPlaceIfPossible", "ReCreate"] as const)(
+    "%s: a pod that is down moves first, and only as it was seen",
+    (podUpdatePolicy) => {
+      const world = settled({ replicas: 3, ...rolling({ podUpdatePolicy, maxUnavailable: 2 }) });
+      const [down = ""] = world.pods.keys();
+      world.sync(down, false);
+      world.setTemplate("app:v2");
+      const moves = world.plan().actions.filter(({ id }) => /^(update|mark):/.test(id)) as readonly Change[];
+      expect(moves.map(({ on, ofVersion }) => [on.name === down, ofVersion])).toEqual([
+        [true, world.pods.get(down)?.metadata.resourceVersion],
+        [false, undefined],
+      ]);
+      // It has come up since: taking it as well would take one too many.
+      world.sync(down);
+      expect(world.act(moves.map((move) => ({ ...move, after: [] }))).map(({ result }) => result)).toEqual(["failed", "done"]);
+    },
+  );
 
   test("a pod that is held takes no place in a plan", () => {
     const lifecycle = { inPlaceUpdate: { labelsHandler: { hold: "yes" } } };
