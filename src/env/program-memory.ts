@@ -10,7 +10,9 @@ import { cFunctions } from "./libc.ts";
 
 /** MADV_DONTNEED: see madvise(2). */
 const dontNeed = 4;
-const everyMs = 30_000;
+const lookEveryMs = 10_000;
+/** What a process at rest needs of its program, and some more. */
+const worthwhileKiB = 32 * 1024;
 
 export interface Mapping {
   readonly from: bigint;
@@ -18,19 +20,28 @@ export interface Mapping {
 }
 
 /**
- * Gives the program's pages back now, and again at times until the process stops. Does nothing where the system cannot.
+ * Gives the program's pages back now, and again when they have become many, until the process stops. Does nothing where the system cannot.
  * @returns does it at once: for the end of something that happens once, like a start
  */
 export function keepProgramSmall(env: Pick<Env, "after" | "stopped">): () => void {
   const giveBack = giverOf();
   if (giveBack === undefined) return () => undefined;
-  const again = () => {
+  const look = () => {
     if (env.stopped.aborted) return;
-    giveBack();
-    env.after(everyMs, again);
+    if (mappedKiB() > worthwhileKiB) giveBack();
+    env.after(lookEveryMs, look);
   };
-  again();
+  look();
   return giveBack;
+}
+
+/** Resident memory that is mapped from files; 0 when nobody can say. */
+function mappedKiB(): number {
+  try {
+    return Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
 }
 
 function giverOf(): (() => void) | undefined {
