@@ -10,8 +10,10 @@ import type { Member, World } from "./world.ts";
 export type Purse = (member: Member, action: Action) => Paid;
 
 export function purseOf({ observed: { budgetOf, settings }, nowMs }: Pick<World, "observed" | "nowMs">): Purse {
-  const asSeen = ({ available, pod }: Member, action: Action): Action =>
-    available ? action : { ...action, ofVersion: pod.metadata.resourceVersion };
+  const asSeen = ({ available, pod }: Member, action: Action): Action => {
+    const bound = { ...action, ofVersion: pod.metadata.resourceVersion };
+    return available ? action : bound;
+  };
   if (budgetOf === undefined) return (member, action) => ({ actions: [asSeen(member, action)] });
   const charges = new Charges(settings.gates, nowMs);
   return (member, action) => charges.pay(budgetOf(member.pod), member.pod, "UPDATE", asSeen(member, action));
