@@ -128,11 +128,13 @@ describe("workloads", () => {
     const yard = await Yard.open(rig);
     const at = yard.apps("deployments", "web");
     await rig.admin.create(yard.apps("deployments"), { metadata: { name: "web", labels: protect("Always") }, spec: workload(1) });
+    // Where its own cache is behind, the server asks once more with what is stored: one refusal may be counted twice.
     const counted = () => all.metric("workload_deletion_protection", `Deployment_${yard.namespace}_web`);
     expect((await remove(`${at}?dryRun=All`)).status).toBe(403);
-    expect(await counted()).toBe(1);
+    const once = await counted();
+    expect([1, 2]).toContain(once);
     expect((await remove(at)).status).toBe(403);
-    expect(await counted()).toBe(2);
+    expect([1, 2]).toContain((await counted()) - once);
     expect((await remove(at, { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy: "Foreground" })).status).toBe(403);
     expect((await rig.admin.get(at))?.metadata.deletionTimestamp).toBeUndefined();
   }, 60_000);
