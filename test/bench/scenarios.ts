@@ -127,8 +127,22 @@ async function ready(bench: Bench): Promise<void> {
 }
 
 /** From the start of the process to the first reconciled CloneSet. The process ends with it, so that its watches are counted. */
+/** ms: for this long after a definition is established the API server lets everybody wait who creates an object of it. */
+const youngDefinitionMs = 2_000;
+
+async function definitionsOfAge({ rig }: Bench): Promise<boolean> {
+  interface Definition {
+    readonly status?: { readonly conditions?: readonly { readonly type: string; readonly lastTransitionTime: string }[] };
+  }
+  const definitions = await rig.admin.list<Definition>("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+  const since = definitions.map(({ status }) => status?.conditions?.find(({ type }) => type === "Established")?.lastTransitionTime);
+  // Its times have whole seconds.
+  return since.every((time) => time !== undefined && Date.now() - Date.parse(time) > youngDefinitionMs + 1_000);
+}
+
 async function start(bench: Bench): Promise<void> {
   await ensureNamespace(bench);
+  await waitFor("the definitions to be of age", () => definitionsOfAge(bench));
   bench.audit.begin();
   const loadBefore = load();
   const startedMs = performance.now();
