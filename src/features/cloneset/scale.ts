@@ -79,8 +79,8 @@ const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
 
 // ---- creating
 
-/** Pods that one plan creates: more would only take memory, the next plan has its turn long before they could all be there. */
-const creationsMax = 5_000;
+/** Pods that one plan creates: more would hold the event loop, and the next plan has its turn long before they could all be there. */
+const creationsMax = 1_000;
 
 function planCreations(world: World, figures: Calculation): Pick<ScalePlan, "actions" | "reasons" | "events" | "creating"> {
   const { scaleUp, scaleUpLimit, scaleUpOld } = figures;

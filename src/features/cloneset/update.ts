@@ -19,7 +19,7 @@ import type { ScalePlan } from "./scale.ts";
 import type { Member, World } from "./world.ts";
 
 /** Moves of one plan: more at once would hold the event loop for longer than requests should wait. The next plan follows at once. */
-export const movesMax = 250;
+export const movesMax = 100;
 
 export interface Movers {
   /** Positive: to the update revision. Negative: back to the current one. */
