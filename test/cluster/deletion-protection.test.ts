@@ -30,6 +30,9 @@ const isGone = (path: string) =>
 const template = { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "main", image: "nginx:v1" }] } };
 const workload = (replicas: number) => ({ replicas, selector: { matchLabels: { app: "web" } }, template });
 
+/** How often one refusal is counted: where its own cache is behind, the API server asks once more, with what is stored. */
+const once = [1, 2];
+
 describe("namespaces", () => {
   const path = (name: string) => `/api/v1/namespaces/${name}`;
 
@@ -37,7 +40,7 @@ describe("namespaces", () => {
     const { namespace } = await Yard.open(rig);
     await relabel(path(namespace), "Always");
     expect(await remove(path(namespace))).toMatchObject(refusal(`${key}=Always`));
-    expect(await all.metric("namespace_deletion_protection", `name="${namespace}"`)).toBe(1);
+    expect(once).toContain(await all.metric("namespace_deletion_protection", `name="${namespace}"`));
     await relabel(path(namespace), null);
     expect((await remove(path(namespace))).status).toBe(200);
     await isGone(path(namespace));
@@ -128,13 +131,12 @@ describe("workloads", () => {
     const yard = await Yard.open(rig);
     const at = yard.apps("deployments", "web");
     await rig.admin.create(yard.apps("deployments"), { metadata: { name: "web", labels: protect("Always") }, spec: workload(1) });
-    // Where its own cache is behind, the server asks once more with what is stored: one refusal may be counted twice.
     const counted = () => all.metric("workload_deletion_protection", `Deployment_${yard.namespace}_web`);
     expect((await remove(`${at}?dryRun=All`)).status).toBe(403);
-    const once = await counted();
-    expect([1, 2]).toContain(once);
+    const first = await counted();
+    expect(once).toContain(first);
     expect((await remove(at)).status).toBe(403);
-    expect([1, 2]).toContain((await counted()) - once);
+    expect(once).toContain((await counted()) - first);
     expect((await remove(at, { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy: "Foreground" })).status).toBe(403);
     expect((await rig.admin.get(at))?.metadata.deletionTimestamp).toBeUndefined();
   }, 60_000);
@@ -153,7 +155,7 @@ describe("workloads", () => {
       (await yard.kubectl("delete", "deployment", "web", "--as=alice")).stderr.includes("ResourcesProtectionDeletion"),
     );
     const series = `kind_namespace_name="Deployment_${yard.namespace}_web",username="alice"`;
-    expect(await all.metric("workload_deletion_protection", series)).toBe(1);
+    expect(once).toContain(await all.metric("workload_deletion_protection", series));
     const line = { Event: "DeletionProtection", Kind: "Deployment", Namespace: yard.namespace, Name: "web", UserAgent: "alice" };
     await waitFor("protection.log", () => all.protectionLog().some((each) => Bun.deepEquals(each, line)));
   }, 60_000);
@@ -237,7 +239,7 @@ test("9: CRDs: counted with the right to count, refused without, and let go when
   const games = `/apis/${group}/v1/namespaces/${namespace}/games`;
   await waitFor("the new kind to be served", async () => (await rig.admin.request("GET", games)).status === 200);
   expect(await remove(at)).toMatchObject(refusal(`${key}=Always`));
-  expect(await all.metric("crd_deletion_protection", `games.${group}`)).toBe(1);
+  expect(once).toContain(await all.metric("crd_deletion_protection", `games.${group}`));
   await relabel(at, "Cascading");
   expect(await remove(at)).toMatchObject(refusal(`grant the manager list on games.${group}`));
   // What lies beside the manifests for whoever turns the gate on.

@@ -66,7 +66,8 @@ describe("deletions and evictions", () => {
     const name = pod?.metadata.name ?? "";
     expect(await yard.delete(name)).toMatchObject({ status: 403, body: { reason: "Forbidden" } });
     const workload = `ReplicaSet_${yard.namespace}_${owner?.name}`;
-    expect(await all.metric("pod_unavailable_budget", workload)).toBe(1);
+    // Where its own cache is behind, the API server asks once more, with what is stored.
+    expect([1, 2]).toContain(await all.metric("pod_unavailable_budget", workload));
     await waitFor("the refusal in protection.log", () =>
       all
         .protectionLog()
