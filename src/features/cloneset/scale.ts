@@ -53,6 +53,7 @@ export function planScale(world: World, pay: Purse): ScalePlan {
   const figures = calculate(old, updated, world.limits);
   const creations = planCreations(world, figures);
   const deletions = planDeletions(world, figures, isUpdated, pay);
+  const requeueAfterMs = creations.requeueAfterMs ?? deletions.requeueAfterMs;
   return {
     actions: [...creations.actions, ...deletions.actions],
     reasons: [...creations.reasons, ...deletions.reasons],
@@ -61,7 +62,7 @@ export function planScale(world: World, pay: Purse): ScalePlan {
     busy: deletions.busy,
     returning: nobody,
     creating: creations.creating,
-    ...(deletions.requeueAfterMs === undefined ? {} : { requeueAfterMs: deletions.requeueAfterMs }),
+    ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }),
   };
 }
 
@@ -80,9 +81,12 @@ const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
 // ---- creating
 
 /** Pods that one plan creates: more would hold the event loop, and the next plan has its turn long before they could all be there. */
-const creationsMax = 1_000;
+const creationsMax = 500;
 
-function planCreations(world: World, figures: Calculation): Pick<ScalePlan, "actions" | "reasons" | "events" | "creating"> {
+function planCreations(
+  world: World,
+  figures: Calculation,
+): Pick<ScalePlan, "actions" | "reasons" | "events" | "creating" | "requeueAfterMs"> {
   const { scaleUp, scaleUpLimit, scaleUpOld } = figures;
   if (scaleUp === 0) return { actions: [], reasons: [], events: [], creating: none };
   const reasons: Reason[] = [];
@@ -103,7 +107,8 @@ function planCreations(world: World, figures: Calculation): Pick<ScalePlan, "act
   const byId = claimsByInstance(world.observed.claims);
   const oldCount = Math.min(ids.length, scaleUpOld);
   const actions = ids.flatMap((id, index) => createPod(world, id, index < oldCount, byId.get(id) ?? []));
-  return { actions, reasons, events, creating: { old: oldCount, updated: ids.length - oldCount } };
+  const creating = { old: oldCount, updated: ids.length - oldCount };
+  return { actions, reasons, events, creating, ...(scaleUpLimit > wanted ? { requeueAfterMs: 0 } : {}) };
 }
 
 /**
