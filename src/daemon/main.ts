@@ -62,7 +62,7 @@ export async function daemonMain(args: readonly string[]): Promise<number> {
 /** @param machine with this machine's own clock. @param stop aborts its `stopped`. @returns why it cannot go on; undefined when it was asked to stop */
 export async function runDaemon(machine: Env, options: DaemonOptions, stop: () => void): Promise<string | undefined> {
   const env = withServerClock(machine);
-  const giveBackProgram = keepProgramSmall(machine);
+  const giveBackProgram = keepProgramSmall(machine, 20);
   const found = await loadCredentials(env, { kubeconfig: options.flags.kubeconfig });
   if (!found.ok) return found.message;
   const { credentials } = found;

@@ -11,8 +11,6 @@ import { cFunctions } from "./libc.ts";
 /** MADV_DONTNEED: see madvise(2). */
 const dontNeed = 4;
 const lookEveryMs = 10_000;
-/** What a process at rest needs of its program, and some more. */
-const worthwhileKiB = 32 * 1024;
 
 export interface Mapping {
   readonly from: bigint;
@@ -21,14 +19,15 @@ export interface Mapping {
 
 /**
  * Gives the program's pages back now, and again when they have become many, until the process stops. Does nothing where the system cannot.
+ * @param keptMiB what the process needs of its program at rest, and some more
  * @returns does it at once: for the end of something that happens once, like a start
  */
-export function keepProgramSmall(env: Pick<Env, "after" | "stopped">): () => void {
+export function keepProgramSmall(env: Pick<Env, "after" | "stopped">, keptMiB: number): () => void {
   const giveBack = giverOf();
   if (giveBack === undefined) return () => undefined;
   const look = () => {
     if (env.stopped.aborted) return;
-    if (mappedKiB() > worthwhileKiB) giveBack();
+    if (mappedKiB() > keptMiB * 1024) giveBack();
     env.after(lookEveryMs, look);
   };
   look();

@@ -47,7 +47,7 @@ class Fatal extends Error {}
 /** @returns the exit code, after everything has ended */
 export async function runManager(env: Env, options: ManagerOptions, stop: () => void): Promise<number> {
   const { log } = env;
-  const giveBackProgram = keepProgramSmall(env);
+  const giveBackProgram = keepProgramSmall(env, 32);
   let code = 0;
   const fatal = (message: string) => {
     if (code === 0) log.error({}, message);

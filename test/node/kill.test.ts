@@ -24,7 +24,7 @@ beforeAll(async () => {
   await home.daemon.stop();
   proxy = await CriProxy.start(join(rig.stateDir, "cri-proxy.sock"), home.node.containerdAddress);
   const flags = ["--v=5", `--socket-file=${proxy.socketPath}`, `--record-path=${rig.stateDir}/killed.sqlite`];
-  agent = await rig.startDaemon(home.node, { flags, env: { BUN_JSC_useJIT: "0" } });
+  agent = await rig.startDaemon(home.node, { flags });
 }, startTimeoutMs);
 afterAll(async () => {
   await agent?.stop();
