@@ -4,6 +4,7 @@ import type { Reader } from "../kube/access.ts";
 import type { Key, Kind } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { Metric } from "./metrics.ts";
+import type { Parts } from "./parts.ts";
 import type { Plan } from "./plan.ts";
 import type { StageOf } from "./rollouts.ts";
 
@@ -47,6 +48,8 @@ export interface Controller<O = unknown, S = unknown> {
   observe(context: Context, key: Key): O | undefined | Promise<O | undefined>;
   /** Pure: no I/O, no clock, no chance of its own. */
   plan(observed: O, nowMs: number): Plan<S>;
+  /** The same for controllers whose plans may be long: in parts, between which the event loop gets its turn. Absent: `plan` is short. */
+  planInParts?(observed: O, nowMs: number): Parts<Plan<S>>;
 }
 
 /** How many things each object of the controller's kind leaves alone for this reason: one series an object, and 0 once there was one. */

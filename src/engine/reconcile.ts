@@ -14,6 +14,7 @@ import type { Expectations } from "./expectations.ts";
 import { engineLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { metrics as names } from "./metrics-names.ts";
+import type { Parts } from "./parts.ts";
 import type { EventDraft, Outcome, Plan } from "./plan.ts";
 import type { EventPort, HistoryPort } from "./ports.ts";
 import type { Worked } from "./queue.ts";
@@ -39,14 +40,23 @@ export interface ReconcileDeps {
   readonly wake: (key: Key) => void;
 }
 
-/** What one look at the world gave. */
-interface Look {
+/** A look at the world, before there is a plan. */
+interface Sight {
   /** The object the key stands for; absent for keys that stand for none. */
   readonly subject: Readonly<KubeObject> | undefined;
-  readonly plan: Plan;
-  readonly status: unknown;
   readonly startedAtMs: number;
   readonly costMs: number;
+}
+
+/** Its plan has not come to an end yet. */
+interface Begun extends Sight {
+  readonly parts: Parts<Plan>;
+}
+
+/** What one look at the world gave. */
+interface Look extends Sight {
+  readonly plan: Plan;
+  readonly status: unknown;
 }
 
 /** One round of work on a key. Its log lines share a `reconcileID`, which is made when the first of them is. */
@@ -147,33 +157,57 @@ export class Reconciler {
     return settle(round, look, outcomes, failures);
   }
 
-  /** Observe and plan, each in its turn. */
+  /** Observe and plan, each in its turn; a plan that comes in parts rests between them. */
   async #look(key: Key): Promise<Look | "gone" | "replaced"> {
     const { turns, env, read } = this.#deps;
     const controller = this.#controller;
-    const look = (subject: Look["subject"], observed: unknown, startedAtMs: number, spentMs: number): Look => {
-      const planningMs = env.monotonicMs();
-      const plan = controller.plan(observed, env.nowMs());
-      const status = plan.status?.(plan.actions.length > 0 ? (this.#lastFailed.get(keyText(key)) ?? []) : []);
-      return { subject, plan, status, startedAtMs, costMs: spentMs + env.monotonicMs() - planningMs };
-    };
     const seen = await turns.run(() => {
       const startedAtMs = env.monotonicMs();
       const subject = read.get(controller.of, key);
       const observed = controller.observe(this.#context, key);
       if (observed === undefined) return "gone";
-      const spentMs = env.monotonicMs() - startedAtMs;
-      if (observed instanceof Promise) return { observed, subject, startedAtMs, spentMs };
-      return look(subject, observed, startedAtMs, spentMs);
+      const sight = { subject, startedAtMs, costMs: env.monotonicMs() - startedAtMs };
+      return observed instanceof Promise ? { ...sight, observed } : this.#plan(key, sight, observed);
     });
-    if (seen === "gone" || "plan" in seen) return seen;
-    const observed = await seen.observed;
-    if (observed === undefined) return "gone";
-    return turns.run(() => {
-      // While `observe` waited, the name may have gone to another object: its plan would be made from the other one's world.
-      if (read.get(controller.of, key)?.metadata.uid !== seen.subject?.metadata.uid) return "replaced";
-      return look(seen.subject, observed, seen.startedAtMs, seen.spentMs);
-    });
+    if (seen === "gone") return seen;
+    let look: Look | Begun;
+    if ("observed" in seen) {
+      const observed = await seen.observed;
+      if (observed === undefined) return "gone";
+      const planned = await turns.run(() => {
+        // While `observe` waited, the name may have gone to another object: its plan would be made from the other one's world.
+        if (read.get(controller.of, key)?.metadata.uid !== seen.subject?.metadata.uid) return "replaced";
+        return this.#plan(key, seen, observed);
+      });
+      if (planned === "replaced") return planned;
+      look = planned;
+    } else look = seen;
+    while ("parts" in look) {
+      const begun: Begun = look;
+      look = await turns.run(() => this.#goOn(key, begun));
+    }
+    return look;
+  }
+
+  #plan(key: Key, { subject, startedAtMs, costMs }: Sight, observed: unknown): Look | Begun {
+    const { env } = this.#deps;
+    const parts = this.#controller.planInParts?.(observed, env.nowMs());
+    if (parts !== undefined) return this.#goOn(key, { subject, startedAtMs, costMs, parts });
+    const planningMs = env.monotonicMs();
+    return this.#looked(key, { subject, startedAtMs, costMs }, planningMs, this.#controller.plan(observed, env.nowMs()));
+  }
+
+  #goOn(key: Key, begun: Begun): Look | Begun {
+    const { env } = this.#deps;
+    const planningMs = env.monotonicMs();
+    const part = begun.parts.next();
+    if (part.done) return this.#looked(key, begun, planningMs, part.value);
+    return { ...begun, costMs: begun.costMs + env.monotonicMs() - planningMs };
+  }
+
+  #looked(key: Key, { subject, startedAtMs, costMs }: Sight, planningMs: number, plan: Plan): Look {
+    const status = plan.status?.(plan.actions.length > 0 ? (this.#lastFailed.get(keyText(key)) ?? []) : []);
+    return { subject, plan, status, startedAtMs, costMs: costMs + this.#deps.env.monotonicMs() - planningMs };
   }
 
   #submit(subject: Look["subject"], { plan, status }: Look): Promise<Failure | undefined> | undefined {

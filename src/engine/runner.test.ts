@@ -107,6 +107,25 @@ describe("a controller at work", () => {
     expect(world.writes().filter(({ subresource }) => subresource === "status").length).toBeLessThan(60);
   });
 
+  test("a plan in parts is carried out like any other, and lets others have their turn in between", async () => {
+    const herd = herdController();
+    const ended: string[] = [];
+    const resting: Controller = {
+      ...herd,
+      *planInParts(observed, nowMs) {
+        const { metadata } = (observed as { readonly herd: Herd }).herd;
+        for (let part = 0; part < 20 && metadata.name === "long"; part += 1) yield;
+        ended.push(metadata.name);
+        return herd.plan(observed, nowMs);
+      },
+    };
+    const { world, rest } = await startHouse([resting], { latencyMs: 3, watchLagMs: 20 });
+    for (const name of ["long", "short"]) addHerd(world, 3, name);
+    await rest();
+    expect(ended.slice(0, 2)).toEqual(["short", "long"]);
+    for (const name of ["long", "short"]) expect(world.now<Herd>(herds, { ...web, name })?.status).toEqual({ replicas: 3, updated: 3 });
+  });
+
   test("what is deleted is forgotten", async () => {
     const { world, rest, runner } = await startHouse([herdController({ moving: 0 })]);
     addHerd(world, 3);

@@ -30,7 +30,7 @@ export interface Mutant {
 }
 
 const only = (name: string, change: (controller: Controller) => Partial<Controller>) => (controller: Controller) =>
-  controller.name === name ? { ...controller, ...change(controller) } : controller;
+  controller.name === name ? { ...controller, planInParts: undefined, ...change(controller) } : controller;
 
 type Seen = { readonly cloneSet: CloneSet; readonly pods: readonly Pod[] };
 

@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { CloneSet } from "../../api/cloneset.ts";
 import { label } from "../../api/names.ts";
+import { atOnce } from "../../engine/parts.ts";
 import type { Action } from "../../engine/plan.ts";
 import { matchesRevision } from "../../workload/revision/index.ts";
 import { calculate } from "./calculate.ts";
@@ -145,7 +146,7 @@ const active = (members: readonly Member[]) => members.filter((member) => !membe
 
 /** Checks each write against what the plan was made from. */
 function guard(world: World): void {
-  const before = lookAt(world.observe(), world.nowMs);
+  const before = atOnce(lookAt(world.observe(), world.nowMs));
   const { limits } = before;
   const { old, updated } = tally(before.members, (member) => member.updated);
   const { surge } = calculate(old, updated, limits);
@@ -158,7 +159,7 @@ function guard(world: World): void {
   const updatedBefore = unmarkedUpdated(before.members);
   const oldBefore = active(before.members).filter((member) => !member.updated && !isMarked(member.pod)).length;
   world.afterWrite = (action: Action) => {
-    const now = lookAt(world.observe(), world.nowMs);
+    const now = atOnce(lookAt(world.observe(), world.nowMs));
     const available = now.members.filter((member) => member.available).length;
     if (available < serving) {
       const floor = limits.replicas - limits.unavailableMax;
@@ -239,7 +240,7 @@ describe("budgets", () => {
 });
 
 function everyoneMovesOrIsToldWhy(world: World, actions: readonly Action[], told: readonly string[]): void {
-  const { members } = lookAt(world.observe(), world.nowMs);
+  const { members } = atOnce(lookAt(world.observe(), world.nowMs));
   const acted = new Set(actions.map(({ id }) => id.slice(id.indexOf(":") + 1)));
   const revived = actions.some(({ id }) => id.startsWith("revive:"));
   for (const member of members) {
@@ -267,7 +268,7 @@ function restsAsAsked(world: World, given: AnySpec): void {
     world.settle(400, 3000);
     world.nowMs += 10_000;
   }
-  const { members, limits, strategy } = lookAt(world.observe(), world.nowMs);
+  const { members, limits, strategy } = atOnce(lookAt(world.observe(), world.nowMs));
   expect(members.length).toBe(limits.replicas);
   expect(members.filter((member) => !member.available).map((member) => member.name)).toEqual([]);
   const old = members.filter((member) => !member.updated).length;

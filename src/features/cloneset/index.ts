@@ -12,7 +12,7 @@ import { controllerRevisions, nodes, pods } from "../../kube/kinds.ts";
 import type { Feature } from "../feature.ts";
 import { explainer } from "./explain.ts";
 import { observe } from "./observe.ts";
-import { plan } from "./plan.ts";
+import { plan, planInParts } from "./plan.ts";
 import { cloneSetPreDownloader } from "./predownload.ts";
 import { rolloutStage } from "./stage.ts";
 import { cloneSetConcerns, watches } from "./watches.ts";
@@ -30,6 +30,7 @@ export const cloneSetController = controller({
   rollout: rolloutStage,
   observe,
   plan,
+  planInParts,
 });
 
 export const cloneSet: Feature = {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { CloneSet, CloneSetRollingUpdate } from "../../api/cloneset.ts";
 import { cloneSets } from "../../api/cloneset.ts";
 import { label } from "../../api/names.ts";
+import { atOnce } from "../../engine/parts.ts";
 import type { Outcome } from "../../engine/plan.ts";
 import { contextOf, World as Server, testSettings } from "../../engine/testing/harness.ts";
 import { FakeEnv } from "../../env/fake.ts";
@@ -64,7 +65,7 @@ describe("status", () => {
       ...cloneSet,
       status: { conditions, replicas: 0, readyReplicas: 0, updatedReplicas: 0, updatedReadyReplicas: 0, availableReplicas: 0 },
     });
-    return planStatus(lookAt(world.observe(), world.nowMs), [], problems).status(outcomes).conditions;
+    return planStatus(atOnce(lookAt(world.observe(), world.nowMs)), [], problems).status(outcomes).conditions;
   };
   test("says what failed, each part for itself", () => {
     expect(conditionsAfter([failed("create:web-a", denied), failed("update:web-b", denied)])).toEqual([

@@ -6,6 +6,7 @@
  * new pods serve.
  */
 import { type CloneSet, type CloneSetStatus, cloneSets } from "../../api/cloneset.ts";
+import { atOnce, type Parts } from "../../engine/parts.ts";
 import { type Action, change, type Plan } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { matchesRevision, removeRevisions, surplusRevisions } from "../../workload/revision/index.ts";
@@ -17,20 +18,29 @@ import { planRefresh } from "./refresh.ts";
 import { planScale } from "./scale.ts";
 import { planStatus } from "./status.ts";
 import { chooseMovers, planMoves } from "./update.ts";
-import { lookAt, type Member, matcherFor, type Observed, type World } from "./world.ts";
+import { isLong, lookAt, type Member, matcherFor, type Observed, type World } from "./world.ts";
 
 const doubtAgainMs = 10_000; // ms until claims are looked at again whose pod could not be asked for
 
 export function plan(observed: Observed, nowMs: number): Plan<CloneSetStatus> {
-  const world = lookAt(observed, nowMs);
+  return atOnce(planInParts(observed, nowMs));
+}
+
+export function* planInParts(observed: Observed, nowMs: number): Parts<Plan<CloneSetStatus>> {
+  const world = yield* lookAt(observed, nowMs);
   // Pods, claims and revisions go with their owner.
   if (world.deleting) return { actions: [], status: planStatus(world, [], []).status };
   const pay = purseOf(world);
-  const scale = planScale(world, pay);
-  const movers = chooseMovers(world, scale);
+  if (isLong(world)) yield;
+  const scale = yield* planScale(world, pay);
+  if (isLong(world)) yield;
+  const movers = yield* chooseMovers(world, scale);
   const isMoving = new Set(movers.chosen);
-  const refresh = planRefresh(world, scale.busy, (member) => isAtTarget(world, isMoving, member));
+  if (isLong(world)) yield;
+  const refresh = yield* planRefresh(world, scale.busy, (member) => isAtTarget(world, isMoving, member));
+  if (isLong(world)) yield;
   const moves = planMoves(world, scale, movers, refresh.refreshing, pay);
+  if (isLong(world)) yield;
   const actions = [
     ...observed.revisions.actions,
     ...releases(world),

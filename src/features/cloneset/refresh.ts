@@ -1,5 +1,6 @@
 /** What every pod gets at every round, paused or not: the end of its grace period, its next batch, its way back into service, its next state. */
 import { label, lifecycleState } from "../../api/names.ts";
+import type { Parts } from "../../engine/parts.ts";
 import { type Action, change, type EventDraft, type Reason, type Step } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
@@ -10,7 +11,7 @@ import { advance } from "../../workload/lifecycle/index.ts";
 import { shortHash } from "../../workload/revision/index.ts";
 import { availableAtMs } from "./facts.ts";
 import { hookText, reason, reasonText } from "./reasons.ts";
-import type { Member, World } from "./world.ts";
+import { type Member, podsAtOnce, type World } from "./world.ts";
 
 export interface RefreshPlan {
   readonly actions: readonly Action[];
@@ -28,14 +29,15 @@ export interface RefreshPlan {
  * @param busy members that something else happens to in this plan
  * @param isAtTarget whether the pod runs the revision that it is meant to run now
  */
-export function planRefresh(world: World, busy: ReadonlySet<Member>, isAtTarget: (member: Member) => boolean): RefreshPlan {
+export function* planRefresh(world: World, busy: ReadonlySet<Member>, isAtTarget: (member: Member) => boolean): Parts<RefreshPlan> {
   const actions: Action[] = [];
   const reasons: Reason[] = [];
   const problems: string[] = [];
   const events: EventDraft[] = [];
   const refreshing = new Set<Member>();
   let requeueAfterMs: number | undefined;
-  for (const member of world.members) {
+  for (const [index, member] of world.members.entries()) {
+    if (index % podsAtOnce === 0 && index > 0) yield;
     if (busy.has(member)) continue;
     const { steps, delayMs, problem, told, event } = refreshOf(world, member, isAtTarget);
     if (event !== undefined) events.push(event);

@@ -3,6 +3,7 @@
  * same time: missing pods are created, pods whose deletion waited are deleted, marked pods go as far as the budget reaches, and surplus pods
  * once nobody is marked.
  */
+import type { Parts } from "../../engine/parts.ts";
 import { type Action, change, create, type EventDraft, type Reason, remove } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
@@ -17,7 +18,7 @@ import { factsOf } from "./facts.ts";
 import { freshIds } from "./instance-id.ts";
 import type { Purse } from "./purse.ts";
 import { hookText, reason } from "./reasons.ts";
-import { type Member, tally, type World } from "./world.ts";
+import { type Member, podsAtOnce, tally, type World } from "./world.ts";
 
 export interface ScalePlan {
   readonly actions: readonly Action[];
@@ -37,7 +38,7 @@ export interface ScalePlan {
 const nobody: ReadonlySet<Member> = new Set();
 const none = { old: 0, updated: 0 } as const;
 
-export function planScale(world: World, pay: Purse): ScalePlan {
+export function* planScale(world: World, pay: Purse): Parts<ScalePlan> {
   const returning = comingBack(world);
   if (returning.length > 0) {
     const actions = returning.map(({ pod, name }) =>
@@ -51,8 +52,8 @@ export function planScale(world: World, pay: Purse): ScalePlan {
   const isUpdated = (member: Member): boolean => member.updated || (preparingCounts && member.facts.state === "PreparingUpdate");
   const { old, updated } = tally(world.members, isUpdated);
   const figures = calculate(old, updated, world.limits);
-  const creations = planCreations(world, figures);
-  const deletions = planDeletions(world, figures, isUpdated, pay);
+  const creations = yield* planCreations(world, figures);
+  const deletions = yield* planDeletions(world, figures, isUpdated, pay);
   const requeueAfterMs = creations.requeueAfterMs ?? deletions.requeueAfterMs;
   return {
     actions: [...creations.actions, ...deletions.actions],
@@ -80,13 +81,13 @@ const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
 
 // ---- creating
 
-/** Pods that one plan creates: more would hold the event loop, and the next plan has its turn long before they could all be there. */
+/** Pods that one plan creates: the next plan has its turn long before more could be there. */
 const creationsMax = 500;
 
-function planCreations(
+function* planCreations(
   world: World,
   figures: Calculation,
-): Pick<ScalePlan, "actions" | "reasons" | "events" | "creating" | "requeueAfterMs"> {
+): Parts<Pick<ScalePlan, "actions" | "reasons" | "events" | "creating" | "requeueAfterMs">> {
   const { scaleUp, scaleUpLimit, scaleUpOld } = figures;
   if (scaleUp === 0) return { actions: [], reasons: [], events: [], creating: none };
   const reasons: Reason[] = [];
@@ -106,7 +107,11 @@ function planCreations(
   const ids = [...free, ...newIds(world, count - free.length)].sort();
   const byId = claimsByInstance(world.observed.claims);
   const oldCount = Math.min(ids.length, scaleUpOld);
-  const actions = ids.flatMap((id, index) => createPod(world, id, index < oldCount, byId.get(id) ?? []));
+  const actions: Action[] = [];
+  for (const [index, id] of ids.entries()) {
+    if (index % podsAtOnce === 0 && index > 0) yield;
+    actions.push(...createPod(world, id, index < oldCount, byId.get(id) ?? []));
+  }
   const creating = { old: oldCount, updated: ids.length - oldCount };
   return { actions, reasons, events, creating, ...(scaleUpLimit > wanted ? { requeueAfterMs: 0 } : {}) };
 }
@@ -163,12 +168,12 @@ function createPod(world: World, id: string, old: boolean, existing: readonly Re
 
 // ---- deleting
 
-function planDeletions(
+function* planDeletions(
   world: World,
   figures: Calculation,
   isUpdated: (member: Member) => boolean,
   pay: Purse,
-): Pick<ScalePlan, "actions" | "reasons" | "leaving" | "busy" | "requeueAfterMs"> {
+): Parts<Pick<ScalePlan, "actions" | "reasons" | "leaving" | "busy" | "requeueAfterMs">> {
   const { members } = world;
   const { going, reasons } = chooseGoing(world, figures, isUpdated);
   if (going.length === 0) return { actions: [], reasons, leaving: nobody, busy: nobody };
@@ -176,7 +181,8 @@ function planDeletions(
   const sharing = countBy(members, (member) => member.facts.instanceId);
   const actions: Action[] = [];
   const busy = new Set<Member>();
-  for (const member of going) {
+  for (const [index, member] of going.entries()) {
+    if (index % podsAtOnce === 0 && index > 0) yield;
     const id = member.facts.instanceId;
     // A label copied by hand makes two pods share an id: what one of them leaves may be the other's.
     const own = isDeletionHeld(member.pod, world.strategy.lifecycle)

@@ -3,6 +3,7 @@
  * among those whose turn the budget allows, how each of them moves (`planMoves`: in place, by recreation, or not yet).
  */
 import { label, lifecycleState } from "../../api/names.ts";
+import type { Parts } from "../../engine/parts.ts";
 import { type Action, change, type Reason } from "../../engine/plan.ts";
 import { refOf } from "../../kube/kind.ts";
 import { pods } from "../../kube/kinds.ts";
@@ -16,7 +17,7 @@ import { movableCount, moveCount } from "./calculate.ts";
 import type { Purse } from "./purse.ts";
 import { hookText, reason } from "./reasons.ts";
 import type { ScalePlan } from "./scale.ts";
-import type { Member, World } from "./world.ts";
+import { isLong, type Member, type World } from "./world.ts";
 
 /** Moves of one plan: more at once would hold the event loop for longer than requests should wait. The next plan follows at once. */
 export const movesMax = 100;
@@ -31,7 +32,7 @@ export interface Movers {
 }
 
 /** Who is meant to move, whether or not there is room for it now; nobody of an OnDelete workload. */
-export function chooseMovers(world: World, scale: ScalePlan): Movers {
+export function* chooseMovers(world: World, scale: ScalePlan): Parts<Movers> {
   const { members, limits, strategy } = world;
   const wrong = members.filter((member) => !member.updated && !member.preparingDelete && !scale.leaving.has(member));
   const unmarked = wrong.filter((member) => !member.specifiedDelete);
@@ -44,12 +45,14 @@ export function chooseMovers(world: World, scale: ScalePlan): Movers {
   const candidates = movable.filter(
     (member) => !member.specifiedDelete && (member.facts.state === lifecycleState.updated || !member.facts.inGrace),
   );
+  if (isLong(world)) yield;
   const byPod = new Map(candidates.map((member) => [member.pod, member]));
   const ranked = rankForUpdate(
     candidates.map((member) => member.pod),
     members.map((member) => member.pod),
     { priority: strategy.priority, scatter: strategy.scatter },
   );
+  if (isLong(world)) yield;
   const chosen = ranked.slice(0, Math.max(Math.abs(count) - replacedCount, 0)).map((pod) => byPod.get(pod) as Member);
   const isChosen = new Set(chosen);
   return { count, chosen, others: unmarked.filter((member) => !isChosen.has(member)) };

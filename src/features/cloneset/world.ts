@@ -3,6 +3,7 @@ import type { CloneSet } from "../../api/cloneset.ts";
 import { lifecycleState } from "../../api/names.ts";
 import type { PodUnavailableBudget } from "../../api/podunavailablebudget.ts";
 import type { Settings } from "../../api/settings.ts";
+import type { Parts } from "../../engine/parts.ts";
 import { compileSelector, type Matcher } from "../../kube/selector.ts";
 import type { PersistentVolumeClaim, Pod } from "../../kube/types.ts";
 import { matchesRevision, type RevisionChoice } from "../../workload/revision/index.ts";
@@ -58,14 +59,21 @@ export interface World {
   readonly deleting: boolean;
 }
 
-export function lookAt(observed: Observed, nowMs: number): World {
+/** Pods that a plan looks at before others get their turn: the first look at each of them is the dear one. */
+export const podsAtOnce = 100;
+
+/** Whether a plan rests between its steps. */
+export const isLong = ({ members }: Pick<World, "members">): boolean => members.length > podsAtOnce;
+
+export function* lookAt(observed: Observed, nowMs: number): Parts<World> {
   const { cloneSet, settings, revisions } = observed;
   const strategy = strategyOf(cloneSet, settings);
   const matcher = matcherFor(cloneSet);
   const members: Member[] = [];
   const inactive: Readonly<Pod>[] = [];
   const strangers: Readonly<Pod>[] = [];
-  for (const pod of observed.pods) {
+  for (const [index, pod] of observed.pods.entries()) {
+    if (index % podsAtOnce === 0 && index > 0) yield;
     const facts = factsOf(pod);
     if (!facts.active) inactive.push(pod);
     else if (!matcher.matches(pod.metadata.labels)) strangers.push(pod);
