@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { Glob } from "bun";
 import { chart } from "./generate/chart/index.ts";
 import { crds } from "./generate/crds.ts";
+import { cri } from "./generate/cri.ts";
 import type { Generator } from "./generate/generator.ts";
 import { kustomize } from "./generate/kustomize.ts";
 import { reference } from "./generate/reference.ts";
 
-const generators: readonly Generator[] = [crds, kustomize, chart, reference];
+const generators: readonly Generator[] = [crds, kustomize, chart, reference, cri];
 
 const root = join(import.meta.dir, "..");
 const check = process.argv.includes("--check");

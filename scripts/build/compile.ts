@@ -21,6 +21,9 @@ const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
  */
 const nowhere = { __dirname: "/$bunfs/root", __filename: "/$bunfs/root/kruise" };
 
+/** Optional parts of packages, loaded by functions that nobody here calls: gRPC's reader of .proto files, for its own services. */
+const leftOut = ["--external=@grpc/proto-loader"];
+
 export interface Compilation {
   readonly outfile: string;
   readonly stamp: Stamp;
@@ -43,6 +46,7 @@ export function compile({ outfile, stamp, runtime, target, metafile }: Compilati
       "--compile",
       ...shape,
       ...closed,
+      ...leftOut,
       ...(target ? [`--target=${target}`] : []),
       ...(runtime ? [`--compile-executable-path=${runtime}`] : []),
       ...(metafile ? [`--metafile=${metafile}`] : []),

@@ -13,7 +13,8 @@ function go(): string[] {
   return nice ? [nice, "-n", "10", path] : [path];
 }
 
-async function moduleInfo(module: string, version: string): Promise<{ readonly Dir: string; readonly GoMod: string }> {
+/** Through the module proxy, or from the cache. */
+export async function moduleInfo(module: string, version: string): Promise<{ readonly Dir: string; readonly GoMod: string }> {
   return JSON.parse(await must([...go(), "mod", "download", "-json", `${module}@${version}`], { env, timeoutMs: buildTimeoutMs }));
 }
 

@@ -5,7 +5,7 @@
 import type { ContainerFilter, ImageService, PullOrder, RuntimeService } from "../../src/daemon/cri/client.ts";
 import type { Called } from "../../src/daemon/cri/grpc.ts";
 import { grpcCode } from "../../src/daemon/cri/grpc.ts";
-import { containerState, type RuntimeContainer, type RuntimeContainerStatus } from "../../src/daemon/cri/messages.ts";
+import { type Container, type ContainerStatus, containerState } from "../../src/daemon/cri/messages.ts";
 import { parseTime } from "../../src/kube/time.ts";
 import type { Pod } from "../../src/kube/types.ts";
 import type { World } from "./world.ts";
@@ -55,7 +55,7 @@ export class NodeRuntime {
     return {
       version: async () => ({
         ok: true,
-        value: { version: "0.1.0", runtimeName: "containerd", runtimeVersion: "1", runtimeApiVersion: "v1" },
+        value: { runtimeName: "containerd" },
       }),
       imageFsInfo: async () => ({ ok: true, value: [] }),
       listImages: async () => ({ ok: true, value: [] }),
@@ -66,7 +66,7 @@ export class NodeRuntime {
       execSync: () => this.#exec(),
       imageStatus: async (image) => ({
         ok: true,
-        value: this.images.has(image) ? { id: `sha256:${image}`, repoTags: [image], repoDigests: [], size: 1, pinned: false } : undefined,
+        value: this.images.has(image) ? { id: `sha256:${image}` } : undefined,
       }),
       pullImage: (order) => this.#pull(order, alive),
     };
@@ -115,38 +115,25 @@ export class NodeRuntime {
     );
   }
 
-  #container({ id, podUid, name, restartCount, serial, state }: Kept): RuntimeContainer {
-    return {
-      id,
-      podSandboxId: podUid,
-      metadata: { name, attempt: restartCount },
-      state,
-      createdAtMs: serial,
-      labels: { "io.kubernetes.pod.uid": podUid, "io.kubernetes.container.name": name },
-      annotations: { "io.kubernetes.container.restartCount": String(restartCount), "io.kubernetes.container.hash": "1" },
-    };
+  #container({ id, podUid, name, serial, state }: Kept): Container {
+    const labels = { "io.kubernetes.pod.uid": podUid, "io.kubernetes.container.name": name };
+    return { id, state, createdAtMs: serial, labels };
   }
 
-  #list({ podUid, id }: ContainerFilter): readonly RuntimeContainer[] {
+  #list({ podUid, id }: ContainerFilter): readonly Container[] {
     return [...this.#kept.values()]
       .filter((kept) => (podUid === undefined || kept.podUid === podUid) && (id === undefined || id === "" || kept.id === id))
       .map((kept) => this.#container(kept));
   }
 
-  #status(id: string): Called<RuntimeContainerStatus> {
+  #status(id: string): Called<ContainerStatus> {
     const kept = this.#kept.get(id);
     if (kept === undefined) return { ok: false, code: grpcCode.notFound, message: "not found" };
-    const { podSandboxId: _, ...container } = this.#container(kept);
-    const more = {
-      startedAtMs: kept.startedAtMs,
-      finishedAtMs: 0,
-      exitCode: 0,
-      image: { image: "app", annotations: {} },
-      imageRef: "",
-      reason: "",
-      message: "",
+    const annotations = {
+      "io.kubernetes.container.restartCount": String(kept.restartCount),
+      "io.kubernetes.container.hash": "1",
     };
-    return { ok: true, value: { ...container, ...more } };
+    return { ok: true, value: { ...this.#container(kept), startedAtMs: kept.startedAtMs, exitCode: 0, annotations } };
   }
 
   async #stop(id: string): Promise<Called<void>> {

@@ -48,6 +48,9 @@ describe("bills of materials", () => {
     const { inputs } = JSON.parse(readFileSync(join(root, "dist/kruise.meta.json"), "utf8")) as { inputs: object };
     const bundled = new Set(Object.keys(inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []));
     expect(new Set(npm.map(({ name }) => name))).toEqual(bundled);
+    // Types of CRI are made from its .proto file before, never by the program.
+    expect(bundled.has("@grpc/grpc-js")).toBe(true);
+    expect(bundled.has("protobufjs")).toBe(false);
   });
 
   test("the image's list adds the base's packages; both forms agree", () => {

@@ -115,8 +115,6 @@ describe("running hooks", () => {
 describe("reading what a kubelet wrote", () => {
   const container = (id: string, name: string | undefined, createdAtMs: number) => ({
     id,
-    podSandboxId: "",
-    metadata: undefined,
     state: 1,
     createdAtMs,
     labels: (name === undefined ? {} : { "io.kubernetes.container.name": name }) as Record<string, string>,
@@ -135,12 +133,7 @@ describe("reading what a kubelet wrote", () => {
     const status = {
       ...container("1", "a", 1),
       startedAtMs: 2,
-      finishedAtMs: 0,
       exitCode: 0,
-      image: undefined,
-      imageRef: "",
-      reason: "",
-      message: "",
       annotations: annotations as Record<string, string>,
     };
     expect(podContainer("containerd", status)).toMatchObject({

@@ -1,7 +1,7 @@
 /** The containers of a pod as the runtime shows them, in the terms of the kubelet that made them. */
 import type { RuntimeService } from "../cri/client.ts";
 import { type Called, type CallOptions, grpcCode } from "../cri/grpc.ts";
-import { containerState, type RuntimeContainer, type RuntimeContainerStatus } from "../cri/messages.ts";
+import { type Container, type ContainerStatus, containerState } from "../cri/messages.ts";
 
 /** Names that the kubelet writes on containers. */
 export const kubelet = {
@@ -65,8 +65,8 @@ export async function containersOfPod(
 }
 
 /** By name, of those that say whose they are. */
-export function newest(containers: readonly RuntimeContainer[]): readonly RuntimeContainer[] {
-  const byName = new Map<string, RuntimeContainer>();
+export function newest(containers: readonly Container[]): readonly Container[] {
+  const byName = new Map<string, Container>();
   for (const container of containers) {
     const name = container.labels[kubelet.containerName];
     if (name === undefined) continue;
@@ -76,7 +76,7 @@ export function newest(containers: readonly RuntimeContainer[]): readonly Runtim
   return [...byName.values()];
 }
 
-export function podContainer(runtimeName: string, status: RuntimeContainerStatus): PodContainer {
+export function podContainer(runtimeName: string, status: ContainerStatus): PodContainer {
   const { id, labels, annotations, createdAtMs, startedAtMs, exitCode, state } = status;
   return {
     name: labels[kubelet.containerName] ?? "",

@@ -60,7 +60,7 @@ test("calls of every kind, several at once, over one connection", async () => {
 
 test("answers larger than the windows, up to 16 MiB and not beyond", async () => {
   const fill = (count: number) => {
-    for (let index = 0; index < count; index += 1) fake.images.set(`registry.test/${"x".repeat(20_000)}:${index}`, index + 1);
+    for (let index = 0; index < count; index += 1) fake.images.add(`registry.test/${"x".repeat(40_000)}:${index}`);
   };
   fill(300);
   expect(given(await cri.listImages())).toHaveLength(300);

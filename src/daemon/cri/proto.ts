@@ -1,5 +1,5 @@
 /**
- * Protocol Buffers (proto3), as much as CRI needs: messages are tables of numbered fields, and their types follow from the tables.
+ * Protocol Buffers (proto3), as much as CRI needs: messages are tables of numbered fields (messages.ts, which is generated).
  * Fields that a table does not name are passed over; those that are missing have proto3's default.
  */
 
@@ -30,6 +30,14 @@ export interface Message<T> {
   decode(bytes: Uint8Array): T;
   /** The message as a field of another one. */
   readonly type: FieldType<T | undefined>;
+}
+
+/** A call with one request and one answer. */
+export interface UnaryCall<Q, A> {
+  /** "/runtime.v1.RuntimeService/Version" */
+  readonly path: string;
+  readonly request: Message<Q>;
+  readonly answer: Message<A>;
 }
 
 export function message<T extends object>(fields: FieldTable<T>): Message<T> {

@@ -64,7 +64,7 @@ describe("room on the disk", () => {
     ({
       imageFsInfo: async () => ({
         ok: true,
-        value: [{ timestamp: 0, fsId: { mountpoint }, usedBytes: { value: usedBytes }, inodesUsed: undefined }],
+        value: [{ fsId: { mountpoint }, usedBytes: { value: usedBytes } }],
       }),
     }) as unknown as ImageService;
   const stat = (disks: Record<string, Disk>) => (path: string) => disks[path];

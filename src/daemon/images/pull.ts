@@ -3,7 +3,7 @@ import type { SandboxConfig } from "../../api/schema/common.ts";
 import { pullReference, repositoryOfName } from "../../workload/images/reference.ts";
 import type { ImageService } from "../cri/client.ts";
 import { type CallFailure, grpcCode } from "../cri/grpc.ts";
-import type { RuntimeImage } from "../cri/messages.ts";
+import type { Image } from "../cri/messages.ts";
 import type { Credential, Credentials } from "./credentials/index.ts";
 import { redacted } from "./redact.ts";
 import type { Task } from "./tasks.ts";
@@ -74,6 +74,6 @@ function failed(failure: CallFailure, credentials: readonly Credential[] = []): 
   return { ok: false, away: failure.code === grpcCode.unavailable, message: redacted(failure.message, credentials) };
 }
 
-function imageIdOf(image: string, found: Pick<RuntimeImage, "id"> | undefined): string | undefined {
+function imageIdOf(image: string, found: Pick<Image, "id"> | undefined): string | undefined {
   return found === undefined || found.id === "" ? undefined : `${image}@${found.id}`;
 }

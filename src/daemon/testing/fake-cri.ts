@@ -1,27 +1,8 @@
 /** A container runtime for tests: CRI v1 over a unix socket, by an independent gRPC implementation, over containers and images in memory. */
 import { rmSync } from "node:fs";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
-import {
-  containerState,
-  containerStatusRequest,
-  containerStatusResponse,
-  empty,
-  execSyncRequest,
-  execSyncResponse,
-  imageFsInfoResponse,
-  imageStatusRequest,
-  imageStatusResponse,
-  listContainersRequest,
-  listContainersResponse,
-  listImagesRequest,
-  listImagesResponse,
-  pullImageRequest,
-  pullImageResponse,
-  stopContainerRequest,
-  versionRequest,
-  versionResponse,
-} from "../cri/messages.ts";
-import type { Draft, Message } from "../cri/proto.ts";
+import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import { containerState, imageService, runtimeService } from "../cri/messages.ts";
+import type { Draft, UnaryCall } from "../cri/proto.ts";
 
 export interface FakeContainer {
   id: string;
@@ -65,8 +46,8 @@ export interface FakeCriOptions {
 
 export class FakeCri {
   readonly containers = new Map<string, FakeContainer>();
-  /** Reference → size in bytes. */
-  readonly images = new Map<string, number>();
+  /** References. */
+  readonly images = new Set<string>();
   readonly calls: FakeCall[] = [];
   /** Calls that the other end gave up, in order. */
   readonly cancelled: string[] = [];
@@ -91,59 +72,39 @@ export class FakeCri {
 
   async listen(): Promise<void> {
     const server = new Server({ "grpc.max_send_message_length": -1, "grpc.max_receive_message_length": -1 });
-    this.#register(server, "RuntimeService", {
-      Version: this.#handler("Version", versionRequest, versionResponse, () => ({
-        version: "0.1.0",
-        runtimeName: this.options.runtimeName ?? "containerd",
-        runtimeVersion: "1.0",
-        runtimeApiVersion: "v1",
-      })),
-      ListContainers: this.#handler("ListContainers", listContainersRequest, listContainersResponse, ({ filter }) => ({
-        containers: [...this.containers.values()]
-          .filter((each) => filter?.id === undefined || filter.id === "" || each.id === filter.id)
-          .filter((each) => Object.entries(filter?.labelSelector ?? {}).every(([key, value]) => each.labels[key] === value))
-          .map(({ id, name, state, createdAtMs, labels, annotations }) => ({
-            id,
-            state,
-            createdAtMs,
-            labels,
-            annotations,
-            metadata: { name, attempt: 0 },
-          })),
-      })),
-      ContainerStatus: this.#handler("ContainerStatus", containerStatusRequest, containerStatusResponse, ({ containerId, verbose }) => {
-        const { id, name, state, createdAtMs, startedAtMs, labels, annotations, info } = this.#container(containerId);
-        const status = { id, state, createdAtMs, startedAtMs, labels, annotations, metadata: { name, attempt: 0 } };
-        return { status, info: verbose ? info : {} };
-      }),
-      StopContainer: this.#handler("StopContainer", stopContainerRequest, empty, ({ containerId }) => {
-        const container = this.#container(containerId);
-        if (container.state === containerState.running) {
-          container.state = containerState.exited;
-          this.stopped(container);
-        }
-        return {};
-      }),
-      ExecSync: this.#handler("ExecSync", execSyncRequest, execSyncResponse, ({ containerId, cmd }) => {
-        const { stdout = "", stderr = "", exitCode = 0 } = this.exec(this.#container(containerId), cmd);
-        return { stdout: new TextEncoder().encode(stdout), stderr: new TextEncoder().encode(stderr), exitCode };
-      }),
+    this.#serve(server, runtimeService.version, () => ({ runtimeName: this.options.runtimeName ?? "containerd" }));
+    this.#serve(server, runtimeService.listContainers, ({ filter }) => ({
+      containers: [...this.containers.values()]
+        .filter((each) => filter?.id === undefined || filter.id === "" || each.id === filter.id)
+        .filter((each) => Object.entries(filter?.labelSelector ?? {}).every(([key, value]) => each.labels[key] === value))
+        .map(({ id, state, createdAtMs, labels }) => ({ id, state, createdAtMs, labels })),
+    }));
+    this.#serve(server, runtimeService.containerStatus, ({ containerId, verbose }) => {
+      const { id, state, createdAtMs, startedAtMs, labels, annotations, info } = this.#container(containerId);
+      return { status: { id, state, createdAtMs, startedAtMs, labels, annotations }, info: verbose ? info : {} };
     });
-    this.#register(server, "ImageService", {
-      ImageFsInfo: this.#handler("ImageFsInfo", empty, imageFsInfoResponse, () => ({
-        imageFilesystems: [{ timestamp: 1, fsId: { mountpoint: "/" }, usedBytes: { value: 1 } }],
-      })),
-      ListImages: this.#handler("ListImages", listImagesRequest, listImagesResponse, () => ({
-        images: [...this.images].map(([reference, size]) => ({ id: `sha256:${reference}`, repoTags: [reference], repoDigests: [], size })),
-      })),
-      ImageStatus: this.#handler("ImageStatus", imageStatusRequest, imageStatusResponse, ({ image }) => {
-        const size = this.images.get(image?.image ?? "");
-        return { image: size === undefined ? undefined : { id: `sha256:${image?.image}`, repoTags: [image?.image ?? ""], size } };
-      }),
-      PullImage: this.#handler("PullImage", pullImageRequest, pullImageResponse, ({ image }) => {
-        this.images.set(image?.image ?? "", 1);
-        return { imageRef: `sha256:${image?.image}` };
-      }),
+    this.#serve(server, runtimeService.stopContainer, ({ containerId }) => {
+      const container = this.#container(containerId);
+      if (container.state === containerState.running) {
+        container.state = containerState.exited;
+        this.stopped(container);
+      }
+      return {};
+    });
+    this.#serve(server, runtimeService.execSync, ({ containerId, cmd }) => {
+      const { stdout = "", stderr = "", exitCode = 0 } = this.exec(this.#container(containerId), cmd);
+      return { stdout: new TextEncoder().encode(stdout), stderr: new TextEncoder().encode(stderr), exitCode };
+    });
+    this.#serve(server, imageService.imageFsInfo, () => ({ imageFilesystems: [{ fsId: { mountpoint: "/" }, usedBytes: { value: 1 } }] }));
+    this.#serve(server, imageService.listImages, () => ({ images: [...this.images].map((reference) => ({ id: `sha256:${reference}` })) }));
+    this.#serve(server, imageService.imageStatus, ({ image: asked }) => {
+      const reference = asked?.image ?? "";
+      return { image: this.images.has(reference) ? { id: `sha256:${reference}` } : undefined };
+    });
+    this.#serve(server, imageService.pullImage, ({ image: asked }) => {
+      const reference = asked?.image ?? "";
+      this.images.add(reference);
+      return { imageRef: `sha256:${reference}` };
     });
     await new Promise<void>((resolve, reject) =>
       server.bindAsync(`unix://${this.socketPath}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())),
@@ -213,32 +174,13 @@ export class FakeCri {
     return container;
   }
 
-  #register(server: Server, service: string, handlers: Record<string, Handler>): void {
-    const raw = (value: Uint8Array) => Buffer.from(value);
-    const definition = Object.fromEntries(
-      Object.keys(handlers).map((name) => [
-        name,
-        {
-          path: `/runtime.${this.options.api ?? "v1"}.${service}/${name}`,
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: raw,
-          requestDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
-          responseSerialize: raw,
-          responseDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
-        } as const,
-      ]),
-    );
-    server.addService(definition, handlers);
-  }
-
-  #handler<Q extends object, A extends object>(
-    call: string,
-    request: Message<Q>,
-    answer: Message<A>,
+  #serve<Q extends object, A extends object>(
+    server: Server,
+    { path, request, answer }: UnaryCall<Q, A>,
     carryOut: (request: Q) => Draft<A>,
-  ): Handler {
-    return (unary, respond) => {
+  ): void {
+    const call = path.slice(path.lastIndexOf("/") + 1);
+    const handle: handleUnaryCall<Uint8Array, Uint8Array> = (unary, respond) => {
       const asked = request.decode(unary.request);
       const atMs = Date.now();
       const deadline = unary.getDeadline();
@@ -265,7 +207,16 @@ export class FakeCri {
           }),
       );
     };
+    const raw = (value: Uint8Array) => Buffer.from(value);
+    const definition = {
+      path: path.replace("/runtime.v1.", `/runtime.${this.options.api ?? "v1"}.`),
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: raw,
+      requestDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
+      responseSerialize: raw,
+      responseDeserialize: (bytes: Buffer) => new Uint8Array(bytes),
+    } as const;
+    server.addService({ [call]: definition }, { [call]: handle });
   }
 }
-
-type Handler = (call: ServerUnaryCall<Uint8Array, Uint8Array>, respond: sendUnaryData<Uint8Array>) => void;

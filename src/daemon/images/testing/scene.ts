@@ -48,9 +48,7 @@ export class Runtime implements ImageService {
   }
   async imageStatus(image: string): ReturnType<ImageService["imageStatus"]> {
     const id = this.has.get(image);
-    return (
-      this.#away() ?? { ok: true, value: id === undefined ? undefined : { id, repoTags: [image], repoDigests: [], size: 1, pinned: false } }
-    );
+    return this.#away() ?? { ok: true, value: id === undefined ? undefined : { id } };
   }
   async pullImage(order: PullOrder, { deadlineMs = Number.POSITIVE_INFINITY, signal }: CallOptions = {}): Promise<Called<string>> {
     const away = this.#away();
