@@ -175,6 +175,26 @@ describe("what is not wanted any more", () => {
     await world.env.advance(20_000);
     expect(world.runtime.orders.map(({ image }) => image)).toEqual(["a:1"]);
   });
+  // This is why the status is cleaned at once, and not together with later news: entries are known by tag and version alone.
+  test("its entry goes at once: who asks anew, by hand and so with the same version, is not told of what was before", async () => {
+    const world = scene();
+    const asked = { nginx: { tags: [task("1.20", { imagePullPolicy: "Always" })] } };
+    ask(world, asked);
+    await world.start();
+    await world.env.advance(3_000);
+    expect(tagOf(world, "1.20")).toMatchObject({ phase: "Succeeded" });
+    ask(world, {});
+    await world.env.advance(1_000);
+    expect(statusOf(world)).toEqual({ desired: 0, succeeded: 0, failed: 0, pulling: 0, waiting: 0 });
+    const told = writes(world).length;
+    world.runtime.answer = () => ({ tookMs: 20_000 });
+    ask(world, { nginx: { tags: [task("1.20", { imagePullPolicy: "Always", createdAt: formatTime(world.env.nowMs()) })] } });
+    await world.env.advance(900);
+    expect([world.runtime.orders.length, tagOf(world, "1.20"), writes(world).length]).toEqual([2, undefined, told]);
+    await world.env.advance(5_000);
+    expect(tagOf(world, "1.20")).toMatchObject({ phase: "Pulling" });
+  });
+
   test("what a controller has given up is given up here as well", async () => {
     const world = scene();
     world.runtime.answer = () => ({ tookMs: 60_000 });

@@ -137,7 +137,9 @@ function carryOut(job: ImagePullJob, seen: readonly NodeImage[], truth: readonly
   return next;
 }
 
-test("1,000 nodes, 10 at once: one write of the manager and one of the agent for each node, two where it takes long, and one of each to clean up", async () => {
+// Of the two that come after the job, one is the spec's and one the status's, and neither may wait: what tasks are in the spec, and for how
+// long, is told by their TTL and their owners; and an entry that is left in the status would be that of the next task with its tag and version.
+test("1,000 nodes, 10 at once: a node is written to twice, three times where it takes long, and twice more when its task goes", async () => {
   const env = new FakeEnv({ startMs });
   const world = new World(env);
   const nodes = 1_000;
@@ -163,6 +165,7 @@ test("1,000 nodes, 10 at once: one write of the manager and one of the agent for
   for (const { key, kind } of world.writes()) if (kind === "NodeImage") begun.add(key.name);
   expect(begun.size).toBe(nodes);
   expect(managerWrites()).toBe(nodes);
+  expect(agents.writes.size).toBe(nodes);
   for (const [node, writes] of agents.writes) expect(writes).toBe(takesLong(node) ? 2 : 1);
   // Of the job itself: its status, at most four a second while it runs, and its finalizer.
   const seconds = env.monotonicMs() / 1000;
