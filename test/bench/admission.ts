@@ -1,11 +1,13 @@
 /** What it costs to answer the API server's questions, asked straight at the manager's webhook port. */
+import { join } from "node:path";
 import type { Bench } from "./bench.ts";
+import { askBeside, type BesideFigures, type Side, startBare } from "./beside.ts";
 import { cloneSetReview, podReview } from "./reviews.ts";
 import type { Scenario, Sizes } from "./scenarios.ts";
-import { askAtRate, askInTurn, type Endpoint, type Load, wireOf } from "./webhook-load.ts";
+import { type Asked, askAtRate, askInTurn, type Endpoint, wireOf } from "./webhook-load.ts";
 
 export const ratePerSecond = 200;
-export const connections = 16;
+const connections = 16;
 /** Requests of the closed loops, per second of the open one: as many as take about as long. */
 export const closedPerSecond = 3_000;
 const cloneSetsPerSecond = 200;
@@ -43,43 +45,69 @@ export async function hookOf(bench: Bench, kind: "mutating" | "validating", reso
   };
 }
 
-/** @param figures further ones of this scenario */
-export async function measureLoad(
-  bench: Bench,
-  name: string,
-  count: number,
-  ask: (count: number) => Promise<Load>,
-  figures: Readonly<Record<string, number>> = {},
-): Promise<void> {
+export interface Question {
+  readonly path: string;
+  readonly review: string;
+}
+
+/** How a server is asked so many of these questions. */
+export type Asking = (endpoint: Endpoint, wires: readonly string[], count: number) => Promise<Asked>;
+
+export const atRate: Asking = (endpoint, wires, count) => askAtRate(endpoint, wires[0] ?? "", ratePerSecond, count / ratePerSecond);
+export const manyAtOnce: Asking = (endpoint, wires, count) => askInTurn(endpoint, wires, connections, count);
+const oneByOne: Asking = (endpoint, wires, count) => askInTurn(endpoint, wires, 1, count);
+
+export interface Loading {
+  readonly endpoint: Endpoint;
+  readonly questions: readonly Question[];
+  readonly asking: Asking;
+  readonly count: number;
+  /** Of the patch in each answer; 0: there is none. */
+  readonly patchBytes?: number;
+}
+
+/** The manager's answers, beside those of a bare webhook with patches as large. */
+export async function measureLoad(bench: Bench, name: string, loading: Loading): Promise<void> {
+  const { endpoint, questions, asking, count, patchBytes = 0 } = loading;
   await bench.startManager();
-  await ask(Math.max(1, Math.round(count * warmUpShare)));
-  let answered: Load | undefined;
-  const more = () => ({ ...answered, ...figures });
-  await bench.measure(name, { pods: count, more }, async () => {
-    answered = await ask(count);
-  });
+  const bare = await startBare(patchBytes, join(bench.rig.stateDir, "logs", `bare-${name}.log`));
+  const sideOf = (pid: number, at: Endpoint): Side => {
+    const wires = questions.map(({ path, review }) => wireOf(at, path, review));
+    return { pid, ask: (requests) => asking(at, wires, requests) };
+  };
+  try {
+    const own = sideOf(bench.manager.process.pid, endpoint);
+    const yardstick = sideOf(bare.process.pid, bare.endpoint);
+    for (const side of [own, yardstick]) await side.ask(Math.max(1, Math.round(count * warmUpShare)));
+    let answered: BesideFigures | undefined;
+    const more = () => ({ ...answered, ...(patchBytes === 0 ? {} : { patchBytes }) });
+    await bench.measure(name, { pods: count, more }, async () => {
+      answered = await askBeside(own, yardstick, count);
+    });
+  } finally {
+    await bare.process.stop();
+  }
 }
 
 async function admitPodsOpen(bench: Bench, { admissionSeconds }: Sizes): Promise<void> {
-  await bench.startManager();
-  const { endpoint, path } = await hookOf(bench, "mutating", "pods");
-  const wire = wireOf(endpoint, path, podReview);
-  const ask = (count: number) => askAtRate(endpoint, wire, ratePerSecond, count / ratePerSecond);
-  await measureLoad(bench, "admit-pods-open", ratePerSecond * admissionSeconds, ask);
+  await measureLoad(bench, "admit-pods-open", { ...(await podQuestion(bench)), asking: atRate, count: ratePerSecond * admissionSeconds });
 }
 
 async function admitPodsClosed(bench: Bench, { admissionSeconds }: Sizes): Promise<void> {
+  const count = closedPerSecond * admissionSeconds;
+  await measureLoad(bench, "admit-pods-closed", { ...(await podQuestion(bench)), asking: manyAtOnce, count });
+}
+
+async function podQuestion(bench: Bench): Promise<Pick<Loading, "endpoint" | "questions">> {
   await bench.startManager();
   const { endpoint, path } = await hookOf(bench, "mutating", "pods");
-  const wire = wireOf(endpoint, path, podReview);
-  const ask = (count: number) => askInTurn(endpoint, [wire], connections, count);
-  await measureLoad(bench, "admit-pods-closed", closedPerSecond * admissionSeconds, ask);
+  return { endpoint, questions: [{ path, review: podReview }] };
 }
 
 async function admitCloneSets(bench: Bench, { admissionSeconds }: Sizes): Promise<void> {
   await bench.startManager();
   const [mutating, validating] = [await hookOf(bench, "mutating", "clonesets"), await hookOf(bench, "validating", "clonesets")];
-  const wires = [mutating, validating].map(({ endpoint, path }) => wireOf(endpoint, path, cloneSetReview()));
-  const ask = (count: number) => askInTurn(mutating.endpoint, wires, 1, count);
-  await measureLoad(bench, "admit-clonesets", cloneSetsPerSecond * admissionSeconds, ask);
+  const questions = [mutating, validating].map(({ path }) => ({ path, review: cloneSetReview() }));
+  const count = cloneSetsPerSecond * admissionSeconds;
+  await measureLoad(bench, "admit-clonesets", { endpoint: mutating.endpoint, questions, asking: oneByOne, count });
 }

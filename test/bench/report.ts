@@ -29,12 +29,7 @@ export function markdown({ machine, command, commit, date, measured }: Report): 
 export function figures(one: Measured): string {
   const { pods, managerCpuSeconds, clusterCpuSeconds, writes, reads, conflicts, wallSeconds, peakMiB, endMiB, more } = one;
   const memory = `${peakMiB.toFixed(0)} MiB`;
-  if (one.scenario.startsWith("admit")) {
-    const { perSecond = 0, p50Ms = 0, p99Ms = 0, patchBytes } = more ?? {};
-    const patch = patchBytes === undefined ? "" : ` · ${patchBytes} bytes of patch`;
-    const cpu = (managerCpuSeconds / (pods ?? 1)) * 1000;
-    return `p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(1)} ms · ${perSecond.toFixed(0)}/s · ${cpu.toFixed(3)} CPU s per 1,000${patch} · ${memory}`;
-  }
+  if (one.scenario.startsWith("admit")) return admissionFigures(more ?? {}, memory);
   if (one.scenario.startsWith("agent-")) {
     const own = Object.entries(more ?? {}).map(([name, value]) => `${name} ${Number(value.toFixed(2))}`);
     return [
@@ -59,4 +54,18 @@ export function figures(one: Measured): string {
   for (const [name, value] of Object.entries(more ?? {})) parts.push(`${name} ${value.toFixed(1)}`);
   if (one.scenario === "churn") parts.push(`end ${endMiB.toFixed(0)} MiB`);
   return parts.join(" · ");
+}
+
+function admissionFigures(more: Readonly<Record<string, number>>, memory: string): string {
+  const { perSecond = 0, p50Ms = 0, p99Ms = 0, patchBytes, cpuPer1000 = 0, timesBare = 0 } = more;
+  const { barePerSecond = 0, bareP99Ms = 0, bareCpuPer1000 = 0 } = more;
+  const patch = patchBytes === undefined ? [] : [`${patchBytes} bytes of patch`];
+  return [
+    `p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(1)} ms`,
+    `${perSecond.toFixed(0)}/s`,
+    `${cpuPer1000.toFixed(3)} CPU s per 1,000 = ${timesBare.toFixed(2)} × bare`,
+    ...patch,
+    memory,
+    `bare: p99 ${bareP99Ms.toFixed(1)} ms, ${barePerSecond.toFixed(0)}/s, ${bareCpuPer1000.toFixed(3)}`,
+  ].join(" · ");
 }

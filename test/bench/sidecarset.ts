@@ -1,10 +1,9 @@
 /** What injection costs: pods that five SidecarSets go into, alone and among hundreds that do not match. */
 import { waitFor } from "../rig/index.ts";
-import { closedPerSecond, connections, type Hook, hookOf, measureLoad, ratePerSecond } from "./admission.ts";
+import { atRate, closedPerSecond, type Hook, hookOf, type Loading, manyAtOnce, measureLoad, ratePerSecond } from "./admission.ts";
 import type { Bench } from "./bench.ts";
 import { podReview } from "./reviews.ts";
 import type { Scenario, Sizes } from "./scenarios.ts";
-import { askAtRate, askInTurn, wireOf } from "./webhook-load.ts";
 
 const matching = 5;
 const many = 500;
@@ -76,21 +75,20 @@ async function patchBytes({ endpoint, path }: Hook): Promise<number> {
   return Buffer.byteLength(patch);
 }
 
-async function prepared(bench: Bench, count: number): Promise<Hook & { readonly wire: string; readonly figures: { patchBytes: number } }> {
+async function prepared(bench: Bench, count: number): Promise<Pick<Loading, "endpoint" | "questions" | "patchBytes">> {
   await bench.startManager();
   await stock(bench, count);
   const hook = await hookOf(bench, "mutating", "pods");
-  return { ...hook, wire: wireOf(hook.endpoint, hook.path, podReview), figures: { patchBytes: await patchBytes(hook) } };
+  const { endpoint, path } = hook;
+  return { endpoint, questions: [{ path, review: podReview }], patchBytes: await patchBytes(hook) };
 }
 
-async function open(bench: Bench, name: string, count: number, { admissionSeconds }: Sizes): Promise<void> {
-  const { endpoint, wire, figures } = await prepared(bench, count);
-  const ask = (requests: number) => askAtRate(endpoint, wire, ratePerSecond, requests / ratePerSecond);
-  await measureLoad(bench, name, ratePerSecond * admissionSeconds, ask, figures);
+async function open(bench: Bench, name: string, sets: number, { admissionSeconds }: Sizes): Promise<void> {
+  const count = ratePerSecond * admissionSeconds;
+  await measureLoad(bench, name, { ...(await prepared(bench, sets)), asking: atRate, count });
 }
 
-async function closed(bench: Bench, name: string, count: number, { admissionSeconds }: Sizes): Promise<void> {
-  const { endpoint, wire, figures } = await prepared(bench, count);
-  const ask = (requests: number) => askInTurn(endpoint, [wire], connections, requests);
-  await measureLoad(bench, name, closedPerSecond * admissionSeconds, ask, figures);
+async function closed(bench: Bench, name: string, sets: number, { admissionSeconds }: Sizes): Promise<void> {
+  const count = closedPerSecond * admissionSeconds;
+  await measureLoad(bench, name, { ...(await prepared(bench, sets)), asking: manyAtOnce, count });
 }

@@ -6,10 +6,25 @@ export interface Endpoint {
   readonly caPem: string;
 }
 
+/** One run of requests that were all answered. */
+export interface Asked {
+  readonly waitsMs: readonly number[];
+  readonly seconds: number;
+}
+
 export interface Load {
+  readonly count: number;
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+}
+
+/** What several runs were together. */
+export function loadOf(runs: readonly Asked[]): Load {
+  const waitsMs = runs.flatMap((run) => run.waitsMs).sort((a, b) => a - b);
+  const at = (share: number) => waitsMs[Math.floor(waitsMs.length * share)] ?? 0;
+  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0);
+  return { count: waitsMs.length, perSecond: waitsMs.length / seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
 const requestTimeoutMs = 10_000;
@@ -100,9 +115,9 @@ export function wireOf({ hostname, port }: Endpoint, path: string, review: strin
 }
 
 /** Closed loop: `connections` ask again as soon as they are answered, `wires` in turn. */
-export async function askInTurn(endpoint: Endpoint, wires: readonly string[], connections: number, count: number): Promise<Load> {
+export async function askInTurn(endpoint: Endpoint, wires: readonly string[], connections: number, count: number): Promise<Asked> {
   const lines = await Promise.all(Array.from({ length: connections }, () => Line.open(endpoint)));
-  const waits: number[] = [];
+  const waitsMs: number[] = [];
   const startedMs = performance.now();
   let sent = 0;
   await Promise.all(
@@ -112,26 +127,26 @@ export async function askInTurn(endpoint: Endpoint, wires: readonly string[], co
         sent += 1;
         const askedMs = performance.now();
         await line.ask(wire);
-        waits.push(performance.now() - askedMs);
+        waitsMs.push(performance.now() - askedMs);
       }
     }),
   );
   const seconds = (performance.now() - startedMs) / 1000;
   for (const line of lines) line.close();
-  return { perSecond: count / seconds, ...quantiles(waits) };
+  return { waitsMs, seconds };
 }
 
 /** Open loop: `perSecond` requests a second whatever the answers do, on as many connections as that needs. */
-export async function askAtRate(endpoint: Endpoint, wire: string, perSecond: number, seconds: number): Promise<Load> {
+export async function askAtRate(endpoint: Endpoint, wire: string, perSecond: number, seconds: number): Promise<Asked> {
   const idle = await Promise.all(Array.from({ length: 4 }, () => Line.open(endpoint)));
-  const waits: number[] = [];
+  const waitsMs: number[] = [];
   const count = perSecond * seconds;
   const startedMs = performance.now();
   const asks: Promise<void>[] = [];
   const askOne = async (dueMs: number) => {
     const line = idle.pop() ?? (await Line.open(endpoint));
     await line.ask(wire);
-    waits.push(performance.now() - dueMs);
+    waitsMs.push(performance.now() - dueMs);
     idle.push(line);
   };
   for (let sent = 0; sent < count; ) {
@@ -146,11 +161,5 @@ export async function askAtRate(endpoint: Endpoint, wire: string, perSecond: num
   await Promise.all(asks);
   const took = (performance.now() - startedMs) / 1000;
   for (const line of idle) line.close();
-  return { perSecond: count / took, ...quantiles(waits) };
-}
-
-function quantiles(waits: number[]): Pick<Load, "p50Ms" | "p99Ms"> {
-  waits.sort((a, b) => a - b);
-  const at = (share: number) => waits[Math.floor(waits.length * share)] ?? 0;
-  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+  return { waitsMs, seconds: took };
 }
