@@ -119,8 +119,26 @@ test("a file of a newer version is moved aside, not touched", async () => {
   expect(record.place.in).toBe("file");
   expect(asides()).toEqual(["record.sqlite.newer-20250101T000000Z"]);
   expect(env.lines.find(({ level }) => level === "warn")?.fields).toMatchObject({
-    problem: "was written by a newer version (schema 99, this one knows 1)",
+    problem: "was written by a newer version (schema 99, this one knows 2)",
   });
+  await record.close();
+});
+
+test("a file of an older version goes on: its moves are kept, its objects are not", async () => {
+  await filled();
+  const database = new Database(path);
+  database.run("ALTER TABLE snapshot_kind ADD COLUMN shapes BLOB NOT NULL DEFAULT x'90'");
+  database.run("INSERT INTO snapshot_kind VALUES (1, 'pods', '7', 1, 0, 0, x'90')");
+  database.run("INSERT INTO hold VALUES (1, 'Partition', 0, NULL, x'80')");
+  database.run("PRAGMA user_version = 1");
+  database.close();
+  const env = new FakeEnv();
+  const record = openRecord(env, path);
+  expect(record.place).toEqual({ in: "file", path });
+  expect(told(record)).toHaveLength(500);
+  expect(await record.snapshots.load(pods)).toBeUndefined();
+  expect(record.history.rollouts(pods, owner).flatMap(({ held }) => held)).toEqual([]);
+  expect(warnings(env)).toEqual([]);
   await record.close();
 });
 

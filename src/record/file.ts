@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, stat
 import { basename, dirname, join } from "node:path";
 import type { Env } from "../env/env.ts";
 import { recordLimits } from "./limits.ts";
-import { applicationId, createTables, schemaVersion } from "./schema.ts";
+import { applicationId, createTables, schemaVersion, upgradeTables } from "./schema.ts";
 
 export type Place = { readonly in: "file"; readonly path: string } | { readonly in: "memory"; readonly why: string };
 
@@ -191,7 +191,10 @@ function openFile(path: string, bytesMax: number): Database {
     database.run("PRAGMA journal_size_limit = 8388608");
     database.run(`PRAGMA max_page_count = ${Math.max(16, Math.floor(bytesMax / pragma(database, "page_size")))}`);
     if (tables === 0) createTables(database);
-    else check(database);
+    else {
+      check(database);
+      upgradeTables(database, version);
+    }
     database.run("UPDATE meta SET value = 'no' WHERE name = 'clean'");
     chmodSync(path, 0o600);
     return database;

@@ -5,7 +5,7 @@ export const recordLimits = {
   /** Bytes of the file; what would be beyond is not recorded. */
   fileBytesMax: 512 * 1024 * 1024,
   /** Bytes of the file at which snapshots are given up, so that there is room for the history. */
-  snapshotBytesMax: 256 * 1024 * 1024,
+  snapshotBytesMax: 384 * 1024 * 1024,
   /** Damaged and foreign-version files kept beside the record, newest first. */
   asideFilesMax: 2,
   /** ms between two looks at what has to be written. */
@@ -18,8 +18,6 @@ export const recordLimits = {
   sliceMsMax: 4,
   /** Objects read at once. */
   chunkObjectsMax: 200,
-  /** Shapes of objects that are written once for a kind; further ones are written with each object. */
-  sharedShapesMax: 512,
   /** ms that history waits for company before it is written. */
   historyDelayMs: 1_000,
   /** Entries written in one turn of the event loop. */

@@ -2,17 +2,20 @@
  * What the watch cache showed, kind by kind, with the version it was at: a process that starts takes the watch up from there instead of
  * listing the world. A snapshot is whole and right, or it is not given: every object is sealed, and so is the kind.
  *
+ * Objects are kept as JSON: the runtime reads it natively, three times as fast as JavaScript reads anything more compact (5,000 pods: 90 ms of
+ * CPU time, where MessagePack with shared shapes took 300), and this is most of what a start costs. Its price is the file: 3.4 KB a pod, not 1.4.
+ *
  * Objects are written after the fact, those that changed since the last time, in slices; the version is written last and in the same
  * transaction, so it is never newer than the objects.
  */
 import type { Database } from "bun:sqlite";
 import type { Cancel, Env } from "../env/env.ts";
+import { isFields } from "../kube/json.ts";
 import { type Key, type Kind, keyOf, keyText, resourceName } from "../kube/kind.ts";
 import type { KubeObject } from "../kube/types.ts";
 import type { RecordFile } from "./file.ts";
 import { recordLimits } from "./limits.ts";
 import { Pace } from "./pace.ts";
-import { Packing } from "./packing.ts";
 
 /** What is read of the watch cache. */
 export interface SnapshotSource {
@@ -37,7 +40,6 @@ interface Followed {
   /** Of the last change, and of the first that is not written; on the monotonic clock. */
   changedAtMs: number;
   dirtySinceMs: number | undefined;
-  packing: Packing;
   id: number;
   version: string;
   objects: number;
@@ -50,7 +52,6 @@ interface KindRow {
   readonly version: string;
   readonly objects: number;
   readonly sum: number;
-  readonly shapes: Uint8Array;
   readonly seal: number;
 }
 
@@ -118,7 +119,6 @@ export class Snapshots {
       dirty: undefined,
       changedAtMs: Number.NEGATIVE_INFINITY,
       dirtySinceMs: undefined,
-      packing: new Packing(),
       id: 0,
       version: "",
       objects: 0,
@@ -195,7 +195,6 @@ export class Snapshots {
 
   async #read(row: KindRow): Promise<Loaded> {
     if (row.seal !== sealOf(row)) throw new Error("the seal is broken");
-    const packing = new Packing(row.shapes);
     const pace = new Pace(this.#env);
     const objects: KubeObject[] = [];
     let sum = 0;
@@ -203,7 +202,7 @@ export class Snapshots {
     for (;;) {
       const rows = this.#file.attempt((database) =>
         database
-          .query<{ key: string; hash: number; body: Uint8Array }, [number, string]>(
+          .query<{ key: string; hash: number; body: string }, [number, string]>(
             `SELECT key, hash, body FROM snapshot_object WHERE kind = ? AND key > ? ORDER BY key LIMIT ${recordLimits.chunkObjectsMax}`,
           )
           .all(row.id, last),
@@ -211,7 +210,7 @@ export class Snapshots {
       if (rows === undefined) throw new Error("the file cannot be read");
       for (const { key, hash, body } of rows) {
         if (Bun.hash.crc32(body) !== hash) throw new Error(`the object ${key} is damaged`);
-        objects.push(packing.unpack(body));
+        objects.push(objectIn(body));
         sum = (sum + hash) % 2 ** 32;
         last = key;
         await pace.step();
@@ -225,7 +224,6 @@ export class Snapshots {
   #beginAnew(): void {
     for (const followed of this.#followed.values()) {
       followed.dirty = undefined;
-      followed.packing = new Packing();
       followed.version = "";
     }
   }
@@ -257,7 +255,6 @@ function dropKind(database: Database, id: number): void {
 /** Compares everything: what an earlier process wrote may be of another moment. */
 async function writeAll(database: Database, followed: Followed, objects: readonly KubeObject[], pace: Pace): Promise<void> {
   const row = kindRow(database, followed.resource);
-  followed.packing = new Packing(row?.shapes);
   followed.id = row?.id ?? begin(database, followed);
   followed.objects = 0;
   followed.sum = 0;
@@ -289,11 +286,8 @@ async function writeDirty(database: Database, followed: Followed, dirty: Readonl
   }
 }
 
-function begin(database: Database, { resource, packing }: Followed): number {
-  database.run("INSERT INTO snapshot_kind (resource, version, objects, sum, shapes, seal) VALUES (?, '', 0, 0, ?, -1)", [
-    resource,
-    packing.shapes(),
-  ]);
+function begin(database: Database, { resource }: Followed): number {
+  database.run("INSERT INTO snapshot_kind (resource, version, objects, sum, seal) VALUES (?, '', 0, 0, -1)", [resource]);
   return kindRow(database, resource)?.id ?? 0;
 }
 
@@ -309,7 +303,7 @@ function write(database: Database, followed: Followed, key: string, object: Read
     if (before !== null) database.run("DELETE FROM snapshot_object WHERE kind = ? AND key = ?", [followed.id, key]);
     return;
   }
-  const body = followed.packing.pack(object);
+  const body = JSON.stringify(object);
   const hash = Bun.hash.crc32(body);
   database
     .query(
@@ -324,17 +318,22 @@ function write(database: Database, followed: Followed, key: string, object: Read
 function seal(database: Database, followed: Followed, version: string): void {
   followed.version = version;
   const { id, resource, objects, sum } = followed;
-  const shapes = followed.packing.shapes();
-  database.run("UPDATE snapshot_kind SET version = ?, objects = ?, sum = ?, shapes = ?, seal = ? WHERE id = ?", [
+  database.run("UPDATE snapshot_kind SET version = ?, objects = ?, sum = ?, seal = ? WHERE id = ?", [
     version,
     objects,
     sum,
-    shapes,
-    sealOf({ resource, version, objects, sum, shapes }),
+    sealOf({ resource, version, objects, sum }),
     id,
   ]);
 }
 
-function sealOf({ resource, version, objects, sum, shapes }: Omit<KindRow, "id" | "seal">): number {
-  return Bun.hash.crc32(`${resource}|${version}|${objects}|${sum}|${Bun.hash.crc32(shapes)}`);
+function sealOf({ resource, version, objects, sum }: Omit<KindRow, "id" | "seal">): number {
+  return Bun.hash.crc32(`${resource}|${version}|${objects}|${sum}`);
+}
+
+/** @throws when the text is not an object */
+function objectIn(text: string): KubeObject {
+  const object: unknown = JSON.parse(text);
+  if (!isFields(object) || !isFields(object["metadata"])) throw new Error("not an object");
+  return object as unknown as KubeObject;
 }
