@@ -9,7 +9,7 @@ import type { Pod } from "../../src/kube/types.ts";
 import { atEnd } from "../lib/at-end.ts";
 import { ensurePackages } from "../rig/debian.ts";
 import { type Answer, type ApiClient, type Manager, type ObjectLike, type Ran, type Rig, startRig, waitFor } from "../rig/index.ts";
-import { must, run } from "../rig/process.ts";
+import { run } from "../rig/process.ts";
 
 export interface Guarded {
   readonly rig: Rig;
@@ -40,7 +40,7 @@ export function guarded(): Promise<Guarded> {
 /** One of its own, with further flags for both managers. */
 export async function startGuarded(flags: readonly string[] = []): Promise<Guarded> {
   // Nobody runs kube-proxy here: the API server goes to the endpoints of a Service itself.
-  await addServiceAddress();
+  const address = await ownAddress();
   const rig = await startRig({ kwokNodes: 3, apiserverFlags: ["--enable-aggregator-routing=true"] });
   atEnd(() => rig.stop());
   await rig.install();
@@ -53,7 +53,7 @@ export async function startGuarded(flags: readonly string[] = []): Promise<Guard
       // As in the cluster: reached through the Service, with certificates from the Secret that both share.
       env: { WEBHOOK_HOST: undefined },
     });
-    await rig.apply(endpointsOf(manager, name));
+    await rig.apply(endpointsOf(manager, name, address));
     return manager;
   };
   const first = await startOne("a", logs[0]);
@@ -83,7 +83,7 @@ export async function startGuarded(flags: readonly string[] = []): Promise<Guard
   };
 }
 
-function endpointsOf({ webhookPort }: Manager, name: string): object {
+function endpointsOf({ webhookPort }: Manager, name: string, address: string): object {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -93,22 +93,35 @@ function endpointsOf({ webhookPort }: Manager, name: string): object {
       labels: { "kubernetes.io/service-name": "kruise-webhook-service" },
     },
     addressType: "IPv4",
-    endpoints: [{ addresses: [serviceAddress], conditions: { ready: true } }],
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: "webhook", port: webhookPort, protocol: "TCP" }],
   };
 }
 
-/** Of the range for documentation, put on the loopback device: endpoints in 127.0.0.0/8 are not allowed, and nothing else leads here. */
-const serviceAddress = "198.51.100.7";
+const triesMax = 100;
 
-/** @throws Error where the address cannot be had: without root nobody may add one */
-async function addServiceAddress(): Promise<void> {
-  if (process.getuid?.() !== 0) throw new Error(`these tests need root, to put ${serviceAddress} on the loopback device`);
+/**
+ * An address on the loopback device for as long as the tests run, and for nobody else: of the range for documentation, since endpoints in
+ * 127.0.0.0/8 are not allowed, and nothing else leads here.
+ *
+ * @throws Error where none can be had: without root nobody may add one
+ */
+async function ownAddress(): Promise<string> {
+  if (process.getuid?.() !== 0) throw new Error("these tests need root, to put an address on the loopback device");
   await ensurePackages(["iproute2"]);
-  await must(["ip", "address", "replace", `${serviceAddress}/32`, "dev", "lo"]);
-  atEnd(async () => {
-    await run(["ip", "address", "delete", `${serviceAddress}/32`, "dev", "lo"]);
-  });
+  let failure = "";
+  for (let tries = 0; tries < triesMax; tries++) {
+    const address = `198.51.100.${1 + Math.floor(Math.random() * 254)}`;
+    // Refused when somebody has it: other files run at the same time.
+    const added = await run(["ip", "address", "add", `${address}/32`, "dev", "lo"]);
+    failure = added.stderr.trim();
+    if (added.code !== 0) continue;
+    atEnd(async () => {
+      await run(["ip", "address", "delete", `${address}/32`, "dev", "lo"]);
+    });
+    return address;
+  }
+  throw new Error(`no address of 198.51.100.0/24 could be added to the loopback device: ${failure}`);
 }
 
 export type Loose = Record<string, unknown>;
