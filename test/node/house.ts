@@ -150,6 +150,12 @@ export class Room {
     );
   }
 
+  /** When the container before this one ended, in seconds: told by the kubelet, a moment after the new one is seen to run. */
+  async formerEnd(podName: string, name: string): Promise<number> {
+    const end = (pod: Pod) => containerOf(pod, name).lastState?.terminated?.finishedAt;
+    return secondsOf(end(await this.seePod(podName, `to show how ${name} ended`, end)));
+  }
+
   requestsPath(version = "v1beta1"): string {
     return `/apis/apps.kruise.io/${version}/namespaces/${this.namespace}/containerrecreaterequests`;
   }
