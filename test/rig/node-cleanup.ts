@@ -2,7 +2,7 @@
  * Taking a node off the machine, from what its `node.json` says: also for a node whose rig was killed. Processes are ended by id, and only those that
  * belong to the node: members of its cgroup, and shims that serve its containerd.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { exists } from "./lock.ts";
@@ -18,6 +18,13 @@ export interface NodeTraces {
   readonly containerdAddress: string;
   readonly bridge: string;
   readonly cgroup: string;
+}
+
+/** Whole or not at all: other rigs look for nodes whose owner is gone. */
+export function writeTraces(traces: NodeTraces): void {
+  const path = join(traces.dir, "node.json");
+  writeFileSync(`${path}.part`, JSON.stringify(traces));
+  renameSync(`${path}.part`, path);
 }
 
 const cgroupRoot = "/sys/fs/cgroup";
@@ -68,10 +75,9 @@ export async function cleanAbandoned(): Promise<void> {
 }
 
 function tracesIn(stateDir: string): NodeTraces[] {
-  const nodesDir = join(stateDir, "nodes");
-  if (!existsSync(nodesDir)) return [];
-  const files = readdirSync(nodesDir).map((name) => join(nodesDir, name, "node.json"));
-  return files.filter((file) => existsSync(file)).map((file) => JSON.parse(readFileSync(file, "utf8")) as NodeTraces);
+  // One that is taken away at this moment reads as nothing.
+  const texts = subdirectories(join(stateDir, "nodes")).map((dir) => read(join(dir, "node.json")));
+  return texts.filter((text) => text !== "").map((text) => JSON.parse(text) as NodeTraces);
 }
 
 function end(pid: number): void {
@@ -189,13 +195,21 @@ async function forgetNetwork(traces: NodeTraces): Promise<void> {
   if (existsSync(`/sys/class/net/${traces.bridge}`)) await run(["ip", "link", "delete", traces.bridge]);
 }
 
-/** The kubelet links container logs in one fixed directory of the machine. */
+/** The kubelet links container logs in one fixed directory of the machine, where other nodes' links come and go. */
 function dropLogLinks(dir: string): void {
   const links = "/var/log/containers";
   if (!existsSync(links)) return;
   for (const entry of readdirSync(links)) {
     const path = join(links, entry);
-    if (lstatSync(path).isSymbolicLink() && readlinkSync(path).startsWith(`${dir}/`)) rmSync(path, { force: true });
+    if (linkTarget(path)?.startsWith(`${dir}/`)) rmSync(path, { force: true });
+  }
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
   }
 }
 

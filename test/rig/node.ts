@@ -11,7 +11,7 @@ import type { ControlPlane } from "./control-plane.ts";
 import { cniDir, ensureNodePackages } from "./debian.ts";
 import { pauseRepository } from "./images.ts";
 import { isReady, type NodeState } from "./kwok.ts";
-import { cgroupHierarchies, cleanAbandoned, cleanNode, type NodeTraces } from "./node-cleanup.ts";
+import { cgroupHierarchies, cleanAbandoned, cleanNode, type NodeTraces, writeTraces } from "./node-cleanup.ts";
 import { freePort, must, type Process, run, startProcess } from "./process.ts";
 import type { Registry } from "./registry.ts";
 import { GiveUp, waitFor } from "./wait.ts";
@@ -53,7 +53,7 @@ export async function startNode(plane: ControlPlane, registry: Registry, name: s
   if (traces.containerdAddress.length > socketPathMax)
     throw new Error(`${traces.containerdAddress} is too long for a socket: choose a shorter --state-dir`);
   mkdirSync(dir, { recursive: true });
-  writeFileSync(join(dir, "node.json"), JSON.stringify(traces));
+  writeTraces(traces);
   const logs = join(plane.stateDir, "logs");
   let containerd: Process | undefined;
   let kubelet: Process | undefined;
