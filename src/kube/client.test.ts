@@ -126,6 +126,17 @@ describe("requests as the server sees them", () => {
     expect(Number(resourceVersion)).toBeGreaterThan(0);
   });
 
+  test("bodies are written as Go writes them: what the server keeps as text stays the same when it is patched", async () => {
+    const { client, last } = setUp();
+    const command = "a && b <c> \u2028\u2029";
+    await client.create<Pod>(pods, {
+      metadata: { name: "web-0", namespace: "shop" },
+      spec: { containers: [{ name: "c", command: [command] }] },
+    });
+    expect(last().body).toContain("a \\u0026\\u0026 b \\u003cc\\u003e \\u2028\\u2029");
+    expect(JSON.parse(last().body!)).toMatchObject({ spec: { containers: [{ command: [command] }] } });
+  });
+
   test("a JSON patch that does not apply any more is a conflict", async () => {
     const { api, client } = setUp();
     api.intercept = () => status(422, "Invalid", "the server rejected our request due to an error in our request");

@@ -193,7 +193,7 @@ export class KubeClient implements Writer, LiveReader {
     accept?: string,
   ): Promise<Written<T>> {
     const { urgent, deadlineMs } = this.options;
-    const text = body === undefined ? undefined : JSON.stringify(body);
+    const text = body === undefined ? undefined : bodyOf(body);
     const request: ApiRequest = { method, path, body: text, contentType, accept, retriesMax, urgent, deadlineMs };
     return answerOf<T>(await this.transport.request(request), method);
   }
@@ -211,6 +211,16 @@ interface RawScale {
 interface DeleteStatus {
   readonly kind: "Status";
   readonly details?: { readonly uid?: string };
+}
+
+const htmlUnsafe = /[<>&\u2028\u2029]/g;
+
+/**
+ * As Go's encoder writes it, with <, >, &, U+2028 and U+2029 escaped. The server keeps the `data` of a ControllerRevision as the text that came, writes it so
+ * itself whenever it is patched, and refuses a patch after which the two differ.
+ */
+function bodyOf(body: unknown): string {
+  return JSON.stringify(body).replace(htmlUnsafe, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function answerOf<T>(answer: ApiAnswer, method: Method): Written<T> {

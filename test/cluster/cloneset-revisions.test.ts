@@ -69,6 +69,21 @@ test.concurrent("28, shared 4: back to the first template: its revision returns 
   expect([imageOf(shop.pods[0]!), revisionOf(shop.pods[0]!)]).toEqual(["app:v1", first]);
 });
 
+test.concurrent("28: back to a template with a shell's && and >", async () => {
+  const shop = await openShop(rig, {
+    rolling,
+    pod: { containers: [{ name: "app", image: "app:v1", command: ["sh", "-c", "a && b > c < d"] }] },
+  });
+  const first = shop.status.updateRevision!;
+  await shop.setImage("app:v2");
+  await shop.settled();
+  const second = shop.status.updateRevision!;
+  await shop.setImage("app:v1");
+  await shop.settled();
+  expect(shop.status.updateRevision).toBe(first);
+  expect(numbers(await shop.revisions())).toEqual({ [first]: 3, [second]: 2 });
+});
+
 test.concurrent("29, shared 6: of six changes two old revisions and the live one stay", async () => {
   const shop = await openShop(rig, { rolling, spec: { revisionHistoryLimit: 2 } });
   for (const version of [2, 3, 4, 5, 6, 7]) {
