@@ -52,16 +52,18 @@ export async function validate(request: AdmissionRequest, context: Pick<Admissio
   return warnings.length > 0 ? { ...allow, warnings } : allow;
 }
 
-/** Why nobody can read the object; undefined when it is what its version promises. */
+/** Why nobody can read the object; undefined when it can be read. What is missing, or none of the words that are allowed, the server's own schema says (422). */
 function undecodable(request: AdmissionRequest, object: unknown): string | undefined {
   const version = sidecarSetDefinition.versions.find(({ name }) => name === versionOf(request));
   if (version === undefined) return `unsupported version ${versionOf(request)} of sidecarsets: use v1beta1 or v1alpha1`;
   if (!isFields(object)) return "the request carries no SidecarSet";
   // The status is the server's: it drops what a user sends.
   const parsed = v.safeParse(version.schema, object["spec"] === undefined ? {} : { spec: object["spec"] });
-  if (parsed.success) return undefined;
-  const [issue] = parsed.issues;
-  return `${v.getDotPath(issue) ?? "spec"}: ${issue.message}`;
+  const issue = parsed.issues?.find(({ kind, type, input }) => {
+    const missing = input === undefined || input === null;
+    return kind === "schema" && !missing && !(type === "picklist" && typeof input === "string");
+  });
+  return issue && `${v.getDotPath(issue) ?? "spec"}: ${issue.message}`;
 }
 
 function versionOf({ resource, kind }: AdmissionRequest): string {
