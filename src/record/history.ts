@@ -10,6 +10,7 @@ import { type Key, type Kind, type Ref, resourceName } from "../kube/kind.ts";
 import type { RecordFile } from "./file.ts";
 import { recordLimits } from "./limits.ts";
 import { Pace } from "./pace.ts";
+import { packValue, unpackValue } from "./packing.ts";
 import { prune } from "./prune.ts";
 
 export interface Rollout {
@@ -214,7 +215,7 @@ export class History implements HistoryPort {
   /** Of the same hold only the latest form is written. */
   #writeHold(owner: Ref, uid: string, code: string, hold: OpenHold): void {
     this.#waitingHolds.set(hold, (database) => {
-      const body = JSON.stringify({ count: hold.count, names: hold.names, figures: hold.figures });
+      const body = packValue({ count: hold.count, names: hold.names, figures: hold.figures });
       database
         .query("INSERT INTO hold VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until, body = excluded.body")
         .run(this.#owner(database, owner, uid).id, code, hold.sinceMs, hold.untilMs ?? null, body);
@@ -318,18 +319,18 @@ function readOpenMoves(database: Database): readonly OpenMoveRow[] {
     .all(recordLimits.openMovesMax);
 }
 
-function readOpenHolds(database: Database): readonly { uid: string; code: string; since: number; body: string }[] {
+function readOpenHolds(database: Database): readonly { uid: string; code: string; since: number; body: Uint8Array }[] {
   return database
-    .query<{ uid: string; code: string; since: number; body: string }, []>(
+    .query<{ uid: string; code: string; since: number; body: Uint8Array }, []>(
       "SELECT owner.uid, hold.code, hold.since, hold.body FROM hold JOIN owner ON owner.id = hold.owner WHERE hold.until IS NULL",
     )
     .all();
 }
 
-function holdBody(text: string): { count: number; names: readonly string[]; figures: Hold["figures"] } {
+function holdBody(bytes: Uint8Array): { count: number; names: readonly string[]; figures: Hold["figures"] } {
   const nothing = { count: 0, names: [], figures: undefined };
   try {
-    const body: unknown = JSON.parse(text);
+    const body = unpackValue(bytes);
     if (!isFields(body)) return nothing;
     const { count, names, figures } = body;
     return {
@@ -379,7 +380,7 @@ function readMoves(database: Database, rollout: number): readonly Move[] {
 
 function readHeld(database: Database, owner: number, fromMs: number, toMs: number): readonly Held[] {
   return database
-    .query<{ code: string; since: number; until: number | null; body: string }, [number, number, number]>(
+    .query<{ code: string; since: number; until: number | null; body: Uint8Array }, [number, number, number]>(
       "SELECT code, since, until, body FROM hold WHERE owner = ? AND since < ? AND (until IS NULL OR until >= ?) ORDER BY since, code",
     )
     .all(owner, toMs, fromMs)

@@ -6,13 +6,13 @@ export const applicationId = 0x4b525552;
 export const schemaVersion = 2;
 
 export function createTables(database: Database): void {
-  run(database, [...statements, ...withBodies, `PRAGMA application_id = ${applicationId}`]);
+  run(database, [...statements, ...snapshots, `PRAGMA application_id = ${applicationId}`]);
 }
 
 /** From an older version's tables to these. */
 export function upgradeTables(database: Database, version: number): void {
-  // Version 1 had objects and holds in a form of their own. Both come again by themselves; rollouts and moves stay.
-  if (version < 2) run(database, [...["snapshot_kind", "snapshot_object", "hold"].map((table) => `DROP TABLE ${table}`), ...withBodies]);
+  // Version 1 had its objects in a form of their own. They come again by themselves; the history stays.
+  if (version < 2) run(database, ["DROP TABLE snapshot_kind", "DROP TABLE snapshot_object", ...snapshots]);
 }
 
 function run(database: Database, each: readonly string[]): void {
@@ -32,18 +32,18 @@ const statements = [
   `CREATE TABLE move (
     rollout INTEGER NOT NULL, subject TEXT NOT NULL, moved_at INTEGER NOT NULL, how TEXT NOT NULL, landed_at INTEGER,
     PRIMARY KEY (rollout, subject, moved_at)) WITHOUT ROWID`,
+  `CREATE TABLE hold (
+    owner INTEGER NOT NULL, code TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, body BLOB NOT NULL,
+    PRIMARY KEY (owner, code, since)) WITHOUT ROWID`,
 ];
 
-/** Tables whose bodies are JSON. */
-const withBodies = [
+const snapshots = [
   // `seal` covers the row and, through `sum`, every object of the kind: a snapshot is right or not there.
   `CREATE TABLE snapshot_kind (
     id INTEGER PRIMARY KEY, resource TEXT NOT NULL UNIQUE, version TEXT NOT NULL, objects INTEGER NOT NULL, sum INTEGER NOT NULL,
     seal INTEGER NOT NULL)`,
+  // JSON (docs/decisions/008).
   `CREATE TABLE snapshot_object (
     kind INTEGER NOT NULL, key TEXT NOT NULL, version TEXT NOT NULL, hash INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (kind, key)) WITHOUT ROWID`,
-  `CREATE TABLE hold (
-    owner INTEGER NOT NULL, code TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, body TEXT NOT NULL,
-    PRIMARY KEY (owner, code, since)) WITHOUT ROWID`,
 ];

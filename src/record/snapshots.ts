@@ -3,7 +3,7 @@
  * listing the world. A snapshot is whole and right, or it is not given: every object is sealed, and so is the kind.
  *
  * Objects are kept as JSON: the runtime reads it natively, three times as fast as JavaScript reads anything more compact (5,000 pods: 90 ms of
- * CPU time, where MessagePack with shared shapes took 300), and this is most of what a start costs. Its price is the file: 3.4 KB a pod, not 1.4.
+ * CPU time, where MessagePack with shared shapes took 300), and this is most of what a start costs (docs/decisions/008).
  *
  * Objects are written after the fact, those that changed since the last time, in slices; the version is written last and in the same
  * transaction, so it is never newer than the objects.
