@@ -23,11 +23,12 @@ export const kustomize: Generator = {
       "manager.yaml": [managerObject(names)],
       "daemon.yaml": [daemonObject(names), ...daemonPolicyObjects(names)],
     };
-    // Applied by whoever turns the gate on, and by nobody else.
+    // A flag turns a gate on, and nothing is applied then. So they come along, each in a file of its own, to be left out by whoever wants none of it.
     const gated = [...gatedRbacObjects(features, names)].map(([gate, list]) => [`gates/${kebab(gate)}.yaml`, list] as const);
     return {
       "crds/kustomization.yaml": banner + kustomization(crdNames(features).map((name) => `${name}.yaml`)),
-      "deploy/kustomize/kustomization.yaml": banner + kustomization(["../../crds", ...Object.keys(objects)]),
+      "deploy/kustomize/kustomization.yaml":
+        banner + kustomization(["../../crds", ...Object.keys(objects), ...gated.map(([name]) => name)]),
       ...Object.fromEntries(
         [...Object.entries(objects), ...gated].map(([name, list]) => [`deploy/kustomize/${name}`, banner + list.map(print).join("---\n")]),
       ),

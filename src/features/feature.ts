@@ -31,7 +31,7 @@ export interface Permission {
   /** Only in this namespace; default cluster-wide. */
   readonly namespace?: "install" | "daemonConfig";
   readonly resourceNames?: readonly string[];
-  /** Too much to give to everybody: the chart gives it together with this gate, and the plain manifests, which ask no gates, do not. */
+  /** Too much to give to everybody: the chart gives it together with this gate; the plain manifests, which ask no gates, in a file that can be left out. */
   readonly gate?: GateName;
 }
 export type Verb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
