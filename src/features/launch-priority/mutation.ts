@@ -8,7 +8,7 @@ export const addBarriers: PodMutation["mutate"] = (pod, _request, context) => {
   const { containers } = pod.spec;
   if (containers.length === 1) return pod;
   const priorities = prioritiesOf(pod);
-  if (typeof priorities === "string") return deny(422, priorities);
+  if (typeof priorities === "string") return deny(500, priorities);
   if (priorities === undefined) return pod;
   const name = pod.metadata.name || nameFrom(pod.metadata.generateName ?? "", context.random);
   const barrier = (priority: number): EnvVar => ({
