@@ -17,7 +17,7 @@ import { features } from "../features/index.ts";
 import { type CredentialsResult, loadCredentials } from "../kube/credentials.ts";
 import { discover, serverInfo } from "../kube/discovery.ts";
 import { EventRecorder } from "../kube/events.ts";
-import { type Kind, refOf } from "../kube/kind.ts";
+import { type Kind, refOf, resourceName } from "../kube/kind.ts";
 import { leases } from "../kube/kinds.ts";
 import { createKube, type Kube } from "../kube/kube.ts";
 import { Election } from "../kube/lease.ts";
@@ -231,12 +231,14 @@ interface AdmissionParts {
 /** The webhook port of this replica, and what keeps the way to it open. */
 function serveAdmission(env: Env, options: ManagerOptions, parts: AdmissionParts): Admission {
   const { kube, caches, settings, served, metrics, events, reads, outside, narrows } = parts;
-  const ensure = () => {
-    for (const kind of reads) if (served.serves(kind)) caches.ensure(kind);
+  const ensure = (kinds: readonly Kind[] = reads) => {
+    for (const kind of kinds) if (served.serves(kind)) caches.ensure(kind);
   };
   const voices = eventPort(events);
   let filling: Promise<void> | undefined;
+  const defined: ReadonlySet<string> = new Set(features.flatMap((feature) => feature.kinds ?? []).map(({ kind }) => resourceName(kind)));
   const fill = async () => {
+    ensure(reads.filter((kind) => !defined.has(resourceName(kind))));
     // A definition that changes sends away whoever reads its kind just then: the first way to this manager is laid before.
     await Promise.race([admission.initialized, sleep(env, definitionsFirstMsMax)]);
     ensure();

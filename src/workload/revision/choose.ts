@@ -8,7 +8,7 @@ import { revisionHash, revisionName } from "../../kube/canonical/hash.ts";
 import { apiVersion, type Kind, refOf } from "../../kube/kind.ts";
 import { controllerRevisions } from "../../kube/kinds.ts";
 import type { ControllerRevision, ObjectMeta, PodTemplateSpec } from "../../kube/types.ts";
-import { canonicalDataOf, templateData, templateOf } from "./data.ts";
+import { isRecordOf, templateData, templateOf } from "./data.ts";
 import { sortRevisions } from "./history.ts";
 
 export interface RevisionRequest {
@@ -60,7 +60,7 @@ export function chooseRevisions(request: RevisionRequest): RevisionChoice {
   const history = sortRevisions(request.existing);
   const data = templateData(request.template);
   const number = (history.at(-1)?.revision ?? 0) + 1;
-  const equal = history.filter((revision) => canonicalDataOf(revision) === data);
+  const equal = history.filter((revision) => isRecordOf(revision, data));
   const newest = equal.at(-1);
   if (newest !== undefined) {
     const action = newest === history.at(-1) ? undefined : makeNewest(newest, number, request.claimTemplatesHash);
@@ -100,7 +100,7 @@ export function asRevision(object: Readonly<ControllerRevision>): Revision {
 /** Whether some revision other than those listed may stand in the way, so that it is worth looking for occupants. */
 export function needsNewRevision({ existing, template }: Pick<RevisionRequest, "existing" | "template">): boolean {
   const data = templateData(template);
-  return !existing.some((revision) => canonicalDataOf(revision) === data);
+  return !existing.some((revision) => isRecordOf(revision, data));
 }
 
 /**
@@ -116,7 +116,7 @@ export function resolveName(
     const name = revisionName(owner.metadata.name, hash(data, count));
     const found = occupant?.(name);
     if (found === undefined) return { name, collisionCount: count };
-    if (canonicalDataOf(found) === data) return { name, collisionCount: count, occupant: found };
+    if (isRecordOf(found, data)) return { name, collisionCount: count, occupant: found };
   }
 }
 

@@ -27,6 +27,15 @@ export function canonicalDataOf(revision: Readonly<ControllerRevision>): string 
   return canonicalData(objectOr(revision.data));
 }
 
+/** The data as it is stored. */
+const storedData: (data: object) => string = memo((data) => JSON.stringify(data));
+
+/** Whether a revision records what `data`, a canonical text, says. */
+export function isRecordOf(revision: Readonly<ControllerRevision>, data: string): boolean {
+  // What this build wrote comes back in the same bytes, and need not be brought into their form: after a start there are many to look at.
+  return storedData(objectOr(revision.data)) === data || canonicalDataOf(revision) === data;
+}
+
 /** undefined when the revision holds no pod template. */
 export function normalisedTemplateOf(revision: Readonly<ControllerRevision>): Fields | undefined {
   return normalisedTemplate(objectOr(revision.data));
