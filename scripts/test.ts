@@ -33,6 +33,11 @@ const controlPlanes = new Lanes(2);
 /** Each has a network and control groups of its own, and waits nearly all the time. */
 const realNodes = new Lanes(2);
 
+/** As long as two to six ordinary files: begun first, they do not keep everybody waiting at the end. */
+const longest = ["narrowing", "faults", "pub", "cloneset-api"];
+const oneFailed: Tally = { passed: 0, failed: 1, skipped: 0 };
+
+let preparation: Promise<boolean> | undefined;
 let total = emptyTally;
 await part("check", check);
 await part("unit", () => tests.once(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000, processes: 2 }));
@@ -82,9 +87,6 @@ async function sim(): Promise<Tally> {
     ]),
   );
 }
-
-/** As long as two to six ordinary files: begun first, they do not keep everybody waiting at the end. */
-const longest = ["narrowing", "faults", "pub", "cloneset-api"];
 
 function cluster(): Promise<Tally> {
   const rank = (name: string) => (longest.includes(name) ? longest.indexOf(name) : longest.length);
@@ -138,8 +140,6 @@ async function onRealParts(name: "cluster" | "node", lanes: Lanes, turns: readon
   return sumOf(await Promise.all(turns.map((files) => lanes.run(() => inTurn(files)))));
 }
 
-let preparation: Promise<boolean> | undefined;
-
 /** Once, before anybody starts a cluster: the binary, and the programs that clusters are made of, which are fetched or built. */
 function prepared(): Promise<boolean> {
   const withNode = chosen.includes("node") && missingFor("node") === undefined;
@@ -147,8 +147,6 @@ function prepared(): Promise<boolean> {
     (await done([bun, "scripts/build.ts"])) && (await done([bun, "test/rig/main.ts", "install", ...(withNode ? ["--node"] : [])])))();
   return preparation;
 }
-
-const oneFailed: Tally = { passed: 0, failed: 1, skipped: 0 };
 
 async function done(command: string[]): Promise<boolean> {
   return (await Bun.spawn(command, { stdout: "inherit", stderr: "inherit" }).exited) === 0;

@@ -38,7 +38,10 @@ export class Runner {
   private readonly logDir = mkdtempSync(join(tmpdir(), "kruiser-tests-"));
 
   constructor() {
-    process.once("exit", () => rmSync(this.logDir, { recursive: true, force: true }));
+    process.once("exit", () => {
+      for (const { child } of this.running) child.kill();
+      rmSync(this.logDir, { recursive: true, force: true });
+    });
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => this.interrupted(signal));
   }
 
@@ -116,8 +119,7 @@ export class Runner {
 
   /** Whoever waits for a run that does not end learns where it stands. */
   private interrupted(signal: "SIGINT" | "SIGTERM"): never {
-    for (const { title, logPath, child } of this.running) {
-      child.kill();
+    for (const { title, logPath } of this.running) {
       if (logPath !== undefined) console.log(`\n--- ${title}, interrupted\n${readFileSync(logPath, "utf8")}`);
     }
     process.exit(128 + constants.signals[signal]);
