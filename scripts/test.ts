@@ -41,7 +41,7 @@ let preparation: Promise<boolean> | undefined;
 let total = emptyTally;
 await part("check", check);
 await part("unit", () => tests.once(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000, processes: 2 }));
-tests.inOnePiece = chosen.some((name) => name === "sim" || name === "cluster") || (chosen.includes("node") && chosen.includes("bench"));
+tests.inOnePiece = chosen.some((name) => name === "sim" || name === "cluster" || name === "node");
 await Promise.all([part("node", node), part("bench", bench), part("cluster", cluster), part("sim", sim)]);
 
 if (tests.unsteady.length > 0) console.log(`\n=== what passed only when it was run again\n${tests.unsteady.join("\n\n")}`);

@@ -113,7 +113,7 @@ export class Runner {
 
   private begun(running: Running, { inBackground = false }: RunOptions): Running {
     this.running.add(running);
-    if (inBackground && running.child.exitCode === null) setPriority(running.child.pid, constants.priority.PRIORITY_LOW);
+    if (inBackground && running.child.exitCode === null) setPriority(running.child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     return running;
   }
 
