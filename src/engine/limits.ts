@@ -21,6 +21,8 @@ export const engineLimits = {
   actsBurst: 100,
   /** Keys changed by their users go first, but after so many of them one other key has its turn. */
   freshInARowMax: 16,
+  /** Keys with news go before those that are looked at only because all are, but after so many of them one of the others has its turn. */
+  newsInARowMax: 16,
   /** ms of planning before the event loop gets its turn. */
   sliceMsMax: 4,
 

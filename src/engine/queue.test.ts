@@ -144,6 +144,38 @@ describe("back-off", () => {
   });
 });
 
+describe("a round over all keys", () => {
+  test("waits for news, and a key with news leaves it", async () => {
+    const { env, queue, names } = tryOut();
+    for (const name of ["a", "b", "c", "d"]) queue.add(key(name), "round");
+    queue.add(key("e"));
+    queue.add(key("c"));
+    queue.add(key("d"), "fresh");
+    await env.runUntilIdle();
+    expect(names()).toEqual(["a", "d", "e", "c", "b"]);
+  });
+
+  test("what happens while it lasts goes before the rest of it", async () => {
+    const { env, queue, names } = tryOut({ workMs: 10 });
+    for (const name of ["a", "b", "c"]) queue.add(key(name), "round");
+    await env.advance(5);
+    queue.add(key("a"));
+    await env.runUntilIdle();
+    expect(names()).toEqual(["a", "a", "b", "c"]);
+  });
+
+  test("comes to its end however much happens", async () => {
+    const { env, queue, names } = tryOut();
+    for (let index = 0; index < 20; index += 1) queue.add(key(`round-${index}`), "round");
+    for (let index = 0; index < 400; index += 1) {
+      queue.add(key(`noise-${index}`));
+      queue.add(key(`fresh-${index}`), "fresh");
+      await env.advance(1);
+    }
+    expect(names().filter((name) => name.startsWith("round-"))).toHaveLength(20);
+  });
+});
+
 describe("ration", () => {
   test("a key is planned again at the earliest after twenty times what its plan cost", async () => {
     const { env, queue, ran } = tryOut({ end: () => ({ next: "done", plannedAtMs: env.monotonicMs(), costMs: 10 }) });
@@ -155,6 +187,21 @@ describe("ration", () => {
     expect(ran.length).toBeGreaterThanOrEqual(5);
     expect(ran.length).toBeLessThanOrEqual(7);
     for (const [index, { atMs }] of ran.slice(1).entries()) expect(atMs - (ran[index]?.atMs ?? 0)).toBeGreaterThanOrEqual(200);
+  });
+
+  test("after a key's first plan its user's change is heard at once, and noise waits", async () => {
+    const { env, queue, ran } = tryOut({ end: () => ({ next: "done", plannedAtMs: env.monotonicMs(), costMs: 10 }) });
+    for (const name of ["web", "db"]) queue.add(key(name));
+    await env.advance(10);
+    queue.add(key("db"));
+    queue.add(key("web"), "fresh");
+    await env.advance(10);
+    expect(ran.map(({ name }) => name)).toEqual(["web", "db", "web"]);
+    queue.add(key("web"), "fresh");
+    await env.advance(100);
+    expect(ran).toHaveLength(3);
+    await env.runUntilIdle();
+    expect(ran.map(({ name }) => name).sort()).toEqual(["db", "db", "web", "web", "web"]);
   });
 
   test("a plan that costs nothing is not rationed", async () => {

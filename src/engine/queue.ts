@@ -1,9 +1,11 @@
 /**
  * The keyed work queue. It says which key is worked on next, and when:
  * - one key is never in work twice at once; what wakes it meanwhile is remembered and served once, afterwards;
- * - keys that their users changed go before keys that were woken by noise, and each kind gets its turn;
+ * - keys that their users changed go before keys that were woken by noise, these before keys that nothing has happened to, and each kind
+ *   gets its turn;
  * - a failing key waits longer each time; a success forgets that;
- * - a key is planned again at the earliest after twenty times what its last plan cost, so that a thousand events cost a few plans.
+ * - a key is planned again at the earliest after twenty times what its last plan cost, so that a thousand events cost a few plans. After its
+ *   first plan, which nothing but the start of the process may have asked for, only noise waits.
  */
 import type { Env } from "../env/env.ts";
 import { type Key, keyText } from "../kube/kind.ts";
@@ -13,8 +15,10 @@ import { engineLimits } from "./limits.ts";
 import { type Labels, type Metrics, noMetrics } from "./metrics.ts";
 import { metrics as names } from "./metrics-names.ts";
 
-/** "fresh": its user changed the object itself. "noise": everything else. */
-export type Priority = "fresh" | "noise";
+/** "fresh": its user changed the object itself. "noise": other news. "round": no news, but every key is looked at, as at start. */
+export type Priority = "fresh" | "noise" | "round";
+const urgency: Readonly<Record<Priority, number>> = { fresh: 2, noise: 1, round: 0 };
+const moreUrgent = (a: Priority, b: Priority): Priority => (urgency[a] > urgency[b] ? a : b);
 
 /** What came of working on a key. */
 export interface Worked {
@@ -69,6 +73,7 @@ interface Entry {
   /** News after the first wait until this: they come in bursts. What is due by its own clock does not. */
   calmUntilMs: number;
   acts: TokenBucket | undefined;
+  hasBeenPlanned: boolean;
 }
 
 export class WorkQueue {
@@ -80,9 +85,10 @@ export class WorkQueue {
   readonly #bucket: TokenBucket;
   readonly #delays: Delays<Entry>;
   readonly #entries = new Map<string, Entry>();
-  readonly #ready = { fresh: new Line(), noise: new Line() };
+  readonly #ready: Readonly<Record<Priority, Line>> = { fresh: new Line(), noise: new Line(), round: new Line() };
   readonly #working = new Set<Entry>();
   #freshInARow = 0;
+  #newsInARow = 0;
   #depth = 0;
   #stopped = false;
   #idle: (() => void) | undefined;
@@ -167,6 +173,7 @@ export class WorkQueue {
       quietUntilMs: Number.NEGATIVE_INFINITY,
       calmUntilMs: Number.NEGATIVE_INFINITY,
       acts: undefined,
+      hasBeenPlanned: false,
     };
     this.#entries.set(text, entry);
     return entry;
@@ -174,15 +181,15 @@ export class WorkQueue {
 
   #wake(entry: Entry, priority: Priority, isDue = false): void {
     if (entry.state === "working") {
-      if (entry.again !== "fresh") entry.again = priority;
+      entry.again = moreUrgent(priority, entry.again ?? priority);
       this.#options.wokenInWork?.(entry.key);
       return;
     }
     if (entry.state === "ready") {
-      if (priority === "fresh" && entry.priority === "noise") {
+      if (urgency[priority] > urgency[entry.priority]) {
         // Its place in the other line is left behind; whoever comes to it sees that the entry has moved.
-        entry.priority = "fresh";
-        this.#ready.fresh.push(entry);
+        entry.priority = priority;
+        this.#ready[priority].push(entry);
       }
       return;
     }
@@ -202,9 +209,9 @@ export class WorkQueue {
   }
 
   #schedule(entry: Entry, atMs: number, priority: Priority): void {
-    if (priority === "fresh") entry.duePriority = "fresh";
-    if (atMs >= entry.dueAtMs) return;
     if (entry.dueAtMs === Number.POSITIVE_INFINITY) entry.duePriority = priority;
+    else entry.duePriority = moreUrgent(priority, entry.duePriority);
+    if (atMs >= entry.dueAtMs) return;
     entry.dueAtMs = atMs;
     this.#delays.set(entry, atMs);
   }
@@ -226,12 +233,14 @@ export class WorkQueue {
   }
 
   #next(): Entry | undefined {
-    const noiseTurn = this.#freshInARow >= engineLimits.freshInARowMax;
-    const first: Priority = noiseTurn ? "noise" : "fresh";
-    const second: Priority = noiseTurn ? "fresh" : "noise";
-    const entry = this.#ready[first].shift(first) ?? this.#ready[second].shift(second);
+    const isOthersTurn = this.#freshInARow >= engineLimits.freshInARowMax;
+    const isRoundsTurn = this.#newsInARow >= engineLimits.newsInARowMax;
+    const [first, second] = isOthersTurn ? (["noise", "fresh"] as const) : (["fresh", "noise"] as const);
+    let entry = isRoundsTurn ? this.#ready.round.shift("round") : undefined;
+    entry ??= this.#ready[first].shift(first) ?? this.#ready[second].shift(second) ?? this.#ready.round.shift("round");
     if (entry === undefined) return undefined;
-    this.#freshInARow = entry.priority === "fresh" && !noiseTurn ? this.#freshInARow + 1 : 0;
+    this.#freshInARow = entry.priority === "fresh" && !isOthersTurn ? this.#freshInARow + 1 : 0;
+    this.#newsInARow = entry.priority !== "round" && !isRoundsTurn ? this.#newsInARow + 1 : 0;
     return entry;
   }
 
@@ -267,10 +276,7 @@ export class WorkQueue {
       if (this.#working.size === 0) this.#idle?.();
       return;
     }
-    const factor = this.#options.rationFactor ?? engineLimits.rationFactor;
-    if (worked.plannedAtMs !== undefined)
-      entry.notBeforeMs = worked.plannedAtMs + Math.min(engineLimits.rationMsMax, (worked.costMs ?? 0) * factor);
-    if (worked.plannedAtMs !== undefined) entry.calmUntilMs = worked.plannedAtMs + (this.#options.calmMs ?? 0);
+    if (worked.plannedAtMs !== undefined) this.#ration(entry, worked.plannedAtMs, worked.costMs ?? 0);
     if (worked.acted) {
       entry.acts ??= new TokenBucket(engineLimits.actsPerSecond, engineLimits.actsBurst);
       entry.notBeforeMs = Math.max(entry.notBeforeMs, nowMs + entry.acts.takeMs(nowMs));
@@ -282,6 +288,15 @@ export class WorkQueue {
     if (again !== undefined) this.#wake(entry, again);
     this.#forgetIdle(entry, worked);
     this.#pump();
+  }
+
+  #ration(entry: Entry, plannedAtMs: number, costMs: number): void {
+    const { rationFactor = engineLimits.rationFactor, calmMs = 0 } = this.#options;
+    const rationMs = Math.min(engineLimits.rationMsMax, costMs * rationFactor);
+    // The first plan of a process takes ten times what it will take later, and nobody asked for it: a change that its user makes then does not wait.
+    if (entry.hasBeenPlanned) entry.notBeforeMs = plannedAtMs + rationMs;
+    entry.calmUntilMs = plannedAtMs + (entry.hasBeenPlanned ? calmMs : Math.max(calmMs, rationMs));
+    entry.hasBeenPlanned = true;
   }
 
   #settle(entry: Entry, worked: Worked): void {

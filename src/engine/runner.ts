@@ -281,7 +281,7 @@ export class Runner {
 
   #enqueueAll(controller: Controller, queue: WorkQueue, context: Context): void {
     for (const object of this.#ports.read.list(controller.of)) {
-      if (controller.concerns?.({ after: object }, context) !== false) queue.add(keyOf(object), "noise");
+      if (controller.concerns?.({ after: object }, context) !== false) queue.add(keyOf(object), "round");
     }
   }
 
