@@ -3,6 +3,7 @@
  * so that the agent can be killed right before the runtime hears of a call, or when it has carried it out and nobody knows.
  */
 import { Client, credentials, type handleUnaryCall, Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
+import { imageService, runtimeService } from "../../src/daemon/cri/messages.ts";
 
 export interface CriBlow {
   /** "StopContainer" */
@@ -14,10 +15,6 @@ export interface CriBlow {
   readonly strike: () => void;
 }
 
-const services = {
-  ImageService: ["ImageFsInfo", "ListImages", "ImageStatus", "PullImage"],
-  RuntimeService: ["Version", "ListContainers", "ContainerStatus", "StopContainer", "ExecSync"],
-};
 const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 const asIs = (bytes: Buffer) => bytes;
 
@@ -33,7 +30,7 @@ export class CriProxy {
     runtimePath: string,
   ) {
     this.#runtime = new Client(`unix://${runtimePath}`, credentials.createInsecure(), anySize);
-    for (const [service, calls] of Object.entries(services)) this.#register(service, calls);
+    for (const { path } of [...Object.values(imageService), ...Object.values(runtimeService)]) this.#register(path);
   }
 
   static async start(socketPath: string, runtimePath: string): Promise<CriProxy> {
@@ -60,21 +57,18 @@ export class CriProxy {
     this.#runtime.close();
   }
 
-  #register(service: string, calls: readonly string[]): void {
-    const pathOf = (call: string) => `/runtime.v1.${service}/${call}`;
-    const methodOf = (call: string) => ({
-      path: pathOf(call),
+  #register(path: string): void {
+    const call = path.slice(path.lastIndexOf("/") + 1);
+    const method = {
+      path,
       requestStream: false as const,
       responseStream: false as const,
       requestSerialize: asIs,
       requestDeserialize: asIs,
       responseSerialize: asIs,
       responseDeserialize: asIs,
-    });
-    this.#server.addService(
-      Object.fromEntries(calls.map((call) => [call, methodOf(call)])),
-      Object.fromEntries(calls.map((call) => [call, this.#handler(call, pathOf(call))])),
-    );
+    };
+    this.#server.addService({ [call]: method }, { [call]: this.#handler(call, path) });
   }
 
   /** A call whose agent was struck is never answered: its connection ends with the agent. */

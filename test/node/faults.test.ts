@@ -1,9 +1,9 @@
 /** What goes away in the middle of the node agent's work, and comes back: nothing is done twice, nothing is forgotten, every end has a reason. */
 import { beforeAll, describe, expect, test } from "bun:test";
-import type { ImagePullJob } from "../../src/api/imagepulljob.ts";
 import { type Rig, waitFor } from "../rig/index.ts";
 import { buildImage } from "../rig/oci.ts";
 import { conditionOf, containerOf, type House, house, Room, startTimeoutMs, stateOf } from "./house.ts";
+import { pullJob } from "./pull-job.ts";
 
 let home: House;
 let rig: Rig;
@@ -22,33 +22,14 @@ async function slowPull(room: Room, repository: string, blobDelayMs: number) {
   const layers = [0, 1].map((layer) => [{ path: `data-${layer}`, content: crypto.randomUUID().repeat(2_000) }]);
   rig.registry.push(repository, "v1", buildImage({ layers, entrypoint: ["/none"] }));
   rig.registry.rule(repository, { blobDelayMs });
-  const jobs = `/apis/apps.kruise.io/v1beta1/namespaces/${room.namespace}/imagepulljobs`;
-  await rig.admin.create(jobs, {
-    apiVersion: "apps.kruise.io/v1beta1",
-    kind: "ImagePullJob",
-    metadata: { name: repository },
-    spec: {
-      image: rig.registry.image(repository, "v1"),
-      selector: { names: [home.node.name] },
-      completionPolicy: { type: "Always" },
-      pullPolicy: { timeoutSeconds: 60, backoffLimit: 1 },
-    },
-  });
+  const job = await pullJob(home, room, repository, { timeoutSeconds: 60, backoffLimit: 1 });
   const asked = (what: "manifest" | "blob") =>
     rig.registry.pulls.filter((pull) => pull.repository === repository && pull.what === what).length;
   await waitFor("the pull to be under way", () => asked("manifest") > 0);
   return {
     asked,
     hurry: () => rig.registry.rule(repository, undefined),
-    completed: () =>
-      waitFor(
-        `job ${repository} to complete`,
-        async () => {
-          const job = await rig.admin.get<ImagePullJob>(`${jobs}/${repository}`);
-          return job?.status?.completionTime ? job.status : undefined;
-        },
-        { timeoutMs: 90_000 },
-      ),
+    completed: () => job.completed(90_000),
   };
 }
 

@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { ImagePullJob } from "../../src/api/imagepulljob.ts";
 import type { NodeImage } from "../../src/api/nodeimage.ts";
 import { type Daemon, type Rig, waitFor } from "../rig/index.ts";
 import { buildImage } from "../rig/oci.ts";
 import { type CriBlow, CriProxy } from "./cri-proxy.ts";
 import { containerOf, type House, house, Room, startTimeoutMs, stateOf } from "./house.ts";
+import { pullJob } from "./pull-job.ts";
 
 let home: House;
 let rig: Rig;
@@ -78,28 +78,9 @@ async function pull(point?: Point): Promise<readonly string[]> {
   serial += 1;
   const repository = `killed-${serial}`;
   rig.registry.push(repository, "v1", buildImage({ layers: [[{ path: "d", content: crypto.randomUUID() }]], entrypoint: ["/none"] }));
-  const path = `/apis/apps.kruise.io/v1beta1/namespaces/${room.namespace}/imagepulljobs`;
   const calls = await killedAt(point, async () => {
-    await rig.admin.create(path, {
-      apiVersion: "apps.kruise.io/v1beta1",
-      kind: "ImagePullJob",
-      metadata: { name: repository },
-      spec: {
-        image: rig.registry.image(repository, "v1"),
-        selector: { names: [home.node.name] },
-        completionPolicy: { type: "Always" },
-        pullPolicy: { backoffLimit: 0 },
-      },
-    });
-    const job = await waitFor(
-      `job ${repository} to complete`,
-      async () => {
-        const now = await rig.admin.get<ImagePullJob>(`${path}/${repository}`);
-        return now?.status?.completionTime ? now : undefined;
-      },
-      { timeoutMs: 60_000 },
-    );
-    expect(job.status).toMatchObject({ desired: 1, succeeded: 1, message: "job has completed" });
+    const job = await pullJob(home, room, repository, { backoffLimit: 0 });
+    expect(await job.completed(60_000)).toMatchObject({ desired: 1, succeeded: 1, message: "job has completed" });
   });
   const { status } = await rig.admin.must<NodeImage>("GET", `/apis/apps.kruise.io/v1beta1/nodeimages/${home.node.name}`);
   const tag = status?.imageStatuses?.[`registry.test/${repository}`]?.tags[0];
