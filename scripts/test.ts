@@ -30,8 +30,8 @@ const tests = new Runner();
 const realTimeoutMs = 180_000;
 /** Simulated nodes cost little, and most of the time is waiting. */
 const controlPlanes = new Lanes(2);
-/** Each has a network and control groups of its own, and waits nearly all the time. */
-const realNodes = new Lanes(2);
+/** It waits nearly all the time. Several would go, each with its own network and control groups, but the machine has enough to do. */
+const realNodes = new Lanes(1);
 
 /** As long as two to six ordinary files: begun first, they do not keep everybody waiting at the end. */
 const longest = ["narrowing", "faults", "pub", "cloneset-api"];
@@ -41,7 +41,7 @@ let preparation: Promise<boolean> | undefined;
 let total = emptyTally;
 await part("check", check);
 await part("unit", () => tests.once(["./src", "./test/api", "./scripts"], { timeoutMs: 30_000, processes: 2 }));
-tests.inOnePiece = chosen.some((name) => name === "sim" || name === "cluster" || name === "node");
+tests.inOnePiece = chosen.some((name) => name === "sim" || name === "cluster") || (chosen.includes("node") && chosen.includes("bench"));
 await Promise.all([part("node", node), part("bench", bench), part("cluster", cluster), part("sim", sim)]);
 
 if (tests.unsteady.length > 0) console.log(`\n=== what passed only when it was run again\n${tests.unsteady.join("\n\n")}`);
@@ -98,9 +98,9 @@ function node(): Promise<Tally> {
   const files = testsIn("node").filter((name) => name !== "image");
   return onRealParts("node", realNodes, [
     ["./test/rig/node.test.ts"],
+    ...files.map((name) => [`./test/node/${name}.test.ts`]),
     // Both build the image, or take it over from each other.
     ["./test/node/image.test.ts", "./test/supply-chain"],
-    ...files.map((name) => [`./test/node/${name}.test.ts`]),
   ]);
 }
 
@@ -144,10 +144,11 @@ async function onRealParts(name: "cluster" | "node", lanes: Lanes, turns: readon
 function prepared(): Promise<boolean> {
   const withNode = chosen.includes("node") && missingFor("node") === undefined;
   preparation ??= (async () =>
-    (await done([bun, "scripts/build.ts"])) && (await done([bun, "test/rig/main.ts", "install", ...(withNode ? ["--node"] : [])])))();
+    (await done([bun, "scripts/build.ts"])) &&
+    (await done([bun, "test/rig/main.ts", "install", ...(withNode ? ["--node"] : [])], "ignore")))();
   return preparation;
 }
 
-async function done(command: string[]): Promise<boolean> {
-  return (await Bun.spawn(command, { stdout: "inherit", stderr: "inherit" }).exited) === 0;
+async function done(command: string[], stdout: "inherit" | "ignore" = "inherit"): Promise<boolean> {
+  return (await Bun.spawn(command, { stdout, stderr: "inherit" }).exited) === 0;
 }

@@ -104,7 +104,7 @@ export class Mirror<T extends KubeObject> {
 
 type Truthy<T> = Exclude<T, false | 0 | "" | null | undefined>;
 
-const deadlineMs = 40_000;
+const deadlineMs = 90_000;
 
 /**
  * Waits until `holds` answers something truthy, asked again at every change of any of the mirrors.

@@ -61,7 +61,7 @@ async function cloneSet(room: Room, containers: readonly object[], labels: Recor
 }
 const podOf = async (room: Room): Promise<Pod | undefined> =>
   (await rig.admin.list<Pod>(`/api/v1/namespaces/${room.namespace}/pods?labelSelector=app=web`))[0];
-const see = (room: Room, what: string, holds: (pod: Pod) => unknown, timeoutMs = 30_000): Promise<Pod> =>
+const see = (room: Room, what: string, holds: (pod: Pod) => unknown, timeoutMs = 60_000): Promise<Pod> =>
   waitFor(
     `the pod ${what}`,
     async () => {

@@ -139,7 +139,7 @@ export class Room {
     return this.rig.admin.must<Pod>("GET", this.podPath(name));
   }
 
-  seePod(name: string, what: string, holds: (pod: Pod) => unknown, timeoutMs = 30_000): Promise<Pod> {
+  seePod(name: string, what: string, holds: (pod: Pod) => unknown, timeoutMs = 60_000): Promise<Pod> {
     return waitFor(
       `pod ${name} ${what}`,
       async () => {
@@ -182,7 +182,7 @@ export class Room {
     name: string,
     what: string,
     holds: (request: ContainerRecreateRequest) => unknown,
-    timeoutMs = 40_000,
+    timeoutMs = 90_000,
   ): Promise<ContainerRecreateRequest> {
     return waitFor(
       `request ${name} ${what}`,

@@ -42,7 +42,7 @@ async function createPod(name: string, spec: Record<string, unknown>): Promise<{
   });
   return { namespace, path: `/api/v1/namespaces/${namespace}/pods/${name}` };
 }
-const seen = (path: string, what: string, holds: (pod: Pod) => boolean, waitMs = 30_000): Promise<Pod> =>
+const seen = (path: string, what: string, holds: (pod: Pod) => boolean, waitMs = 60_000): Promise<Pod> =>
   waitFor(
     `${path} ${what}`,
     async () => {

@@ -1,7 +1,7 @@
 /** Waiting for the real world: poll a condition until it holds or a deadline passes, and say what was seen last. */
 
 export interface WaitOptions {
-  /** Deadline. Default 30,000. */
+  /** Deadline. Default 60,000: what takes seconds may take many on a machine that has much else to do. */
   readonly timeoutMs?: number;
   /** Pause between two looks. Default 100. */
   readonly intervalMs?: number;
@@ -16,7 +16,7 @@ export const collectedMs = 150_000;
  * @throws Error naming `what`, the time spent, and the last value or error, when the deadline passes
  */
 export async function waitFor<T>(what: string, fn: () => T | Promise<T>, options: WaitOptions = {}): Promise<Exclude<Awaited<T>, Falsy>> {
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const timeoutMs = options.timeoutMs ?? 60_000;
   const startedMs = Date.now();
   let last: unknown;
   let failure: unknown;
