@@ -295,6 +295,18 @@ describe("records", () => {
     expect(place.world.events).toHaveLength(1);
   });
 
+  test("18: a record that is older than its pod is of that pod: a ReplicaSet uses no name twice", async () => {
+    const place = await withTen();
+    place.pod("web-10", { owner: place.owner, created: formatTime(place.env.nowMs()) });
+    place.pod("web-11", { owner: place.owner, created: formatTime(place.env.nowMs()) });
+    record(place, "disruptedPods", "web-10", 21_000);
+    await place.counted();
+    expect(place.world.events).toMatchObject([{ reason: "NotDeleted", on: { name: "web-10" }, type: "Warning" }]);
+    record(place, "disruptedPods", "web-11", 10_000);
+    await place.env.advance(5_000);
+    expect(place.ledger()?.disruptedPods).toEqual({ "web-11": expect.any(String) });
+  });
+
   test("forgotten as soon after the pod is gone altogether", async () => {
     const place = await withTen();
     record(place, "disruptedPods", "web-0", 0);
@@ -343,7 +355,7 @@ describe("records", () => {
     record(place, "disruptedPods", "web-0", 0);
     place.world.drop(pods, key("web-0"));
     await place.env.advance(4_000);
-    place.pod("web-0", { owner: place.owner, created: formatTime(place.env.nowMs()) });
+    place.pod("web-0", { owner: { ...place.owner, kind: "StatefulSet" }, created: formatTime(place.env.nowMs()) });
     await place.env.advance(3_000);
     expect(figures(place.ledger())).toEqual([10, 7, 10, 3]);
     expect(place.ledger()?.disruptedPods).toBeUndefined();
@@ -354,7 +366,7 @@ describe("records", () => {
     record(place, "disruptedPods", "web-0", 0);
     place.world.drop(pods, key("web-0"));
     await place.env.advance(2_000);
-    place.pod("web-0", { owner: place.owner });
+    place.pod("web-0", { owner: { ...place.owner, kind: "StatefulSet" } });
     await place.env.advance(25_000);
     expect(figures(place.ledger())).toEqual([10, 7, 10, 3]);
     expect(place.world.events).toEqual([]);

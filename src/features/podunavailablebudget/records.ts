@@ -64,7 +64,7 @@ export function keepRecords(before: Partial<Records>, known: Known, nowMs: numbe
     const pod = known.podNamed(name);
     if (!isStill(pod) || isSuccessor(pod, atMs)) return true;
     if (!known.isConfirmed(name)) return false;
-    if ((parseTime(pod.metadata.creationTimestamp) ?? 0) <= atMs) notDeleted.push(name);
+    if (bearsNameSinceMs(pod) <= atMs) notDeleted.push(name);
     return true;
   });
   const unavailablePods = keep(before.unavailablePods, budgetLimits.unavailableMs, (name, atMs) => {
@@ -117,8 +117,14 @@ function isStill(pod: Readonly<Pod> | undefined): pod is Readonly<Pod> {
 }
 
 /** Whether the pod was made after what was recorded, of another pod of that name, which is gone then. */
-function isSuccessor({ metadata }: Readonly<Pod>, atMs: number): boolean {
-  return (parseTime(metadata.creationTimestamp) ?? 0) > atMs + recordLimits.skewMs;
+function isSuccessor(pod: Readonly<Pod>, atMs: number): boolean {
+  return bearsNameSinceMs(pod) > atMs + recordLimits.skewMs;
+}
+
+/** A ReplicaSet uses no name twice: whatever is recorded of it is of its pod. */
+function bearsNameSinceMs({ metadata }: Readonly<Pod>): number {
+  const isNamedOnce = metadata.ownerReferences?.some(({ controller, kind }) => controller === true && kind === "ReplicaSet");
+  return isNamedOnce ? 0 : (parseTime(metadata.creationTimestamp) ?? 0);
 }
 
 /** Whether the pod is going because of what was recorded, and not because of an earlier deletion of a pod of that name. */
