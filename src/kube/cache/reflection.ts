@@ -12,6 +12,8 @@ export const reflectorLimits = {
   /** Servers send a bookmark about once a minute. Silence for longer means a dead connection, until it has proven to be only silence. */
   idleMsMin: 90_000,
   idleMsMax: 660_000,
+  /** Of a kind with no more objects than this the server is asked what it has before a watch is taken up from a snapshot. */
+  comparedMax: 250,
   /** No byte of a list for this long. */
   listIdleMs: 30_000,
   /** A kind that is not served is asked for again after this. */

@@ -13,7 +13,7 @@ import { type Failure, failureText, type Written } from "../outcome.ts";
 import { collectionPath, withQuery } from "../path.ts";
 import type { ByteStream, Transport } from "../transport.ts";
 import type { KubeObject } from "../types.ts";
-import { CaughtUp } from "./caught-up.ts";
+import { allHeld, CaughtUp, type Missed } from "./caught-up.ts";
 import type { Keep } from "./keep.ts";
 import { knownEvent } from "./known-event.ts";
 import { LineSplitter, ListScanner } from "./lines.ts";
@@ -188,8 +188,8 @@ export class Reflector {
    */
   private async watch(relist?: Relist): Promise<number> {
     const resumed = relist === undefined && this.state !== "synced";
-    const fresh = resumed ? await this.freshVersion() : undefined;
-    if (fresh && !fresh.ok) return this.watchFailed(fresh, undefined);
+    const missed = resumed ? await this.askWhatIsMissed() : undefined;
+    if (missed && !missed.ok) return this.watchFailed(missed, undefined);
     const { watchSecondsMin, watchSecondsMax } = reflectorLimits;
     const path = withQuery(this.path, {
       watch: 1,
@@ -203,7 +203,8 @@ export class Reflector {
     if (this.env.stopped.aborted) answer.stream.close();
     this.stream = answer.stream;
     this.lastHeardMs = this.env.monotonicMs();
-    const caughtUp = fresh && new CaughtUp(this.env, fresh.object, () => this.synced());
+    const caughtUp = missed && new CaughtUp(this.env, missed.object, (isSo) => this.caughtUp(isSo));
+    caughtUp?.at(this.store.seenVersion);
     const failure = await this.readEvents(answer.stream, relist, caughtUp);
     caughtUp?.cancel();
     this.stream = undefined;
@@ -304,12 +305,31 @@ export class Reflector {
     this.idleMs = Math.min(reflectorLimits.idleMsMax, this.idleMs * 2);
   }
 
-  /** The server's version now, so that a start from a snapshot knows when it has caught up. It also waits for the server's own cache. */
-  private async freshVersion(): Promise<Written<number>> {
-    const answer = await this.transport.request({ method: "GET", path: withQuery(this.path, { limit: 1 }), accept: this.accept("List") });
+  /** What the server has now, so that a start from a snapshot knows when it has caught up. It also waits for the server's own cache. */
+  private async askWhatIsMissed(): Promise<Written<Missed>> {
+    const { comparedMax } = reflectorLimits;
+    const isSmall = this.store.size <= comparedMax;
+    const startMs = this.env.monotonicMs();
+    const answer = await this.transport.request({
+      method: "GET",
+      path: withQuery(this.path, { limit: isSmall ? comparedMax + 1 : 1 }),
+      accept: `${metadataAs("List")},application/json`,
+    });
     if (answer.status !== 200) return failureOf(answer, "GET");
-    const list = JSON.parse(answer.text) as { metadata?: { resourceVersion?: string } };
-    return { ok: true, object: Number(list.metadata?.resourceVersion ?? 0) };
+    const { metadata, items } = JSON.parse(answer.text) as { metadata?: ListMetadata; items?: readonly KubeObject[] | null };
+    const version = Number(metadata?.resourceVersion ?? 0);
+    const isHere = isSmall && !metadata?.continue ? allHeld(items ?? [], version, this.store) : undefined;
+    return { ok: true, object: { version, answerMs: this.env.monotonicMs() - startMs, ...(isHere === undefined ? {} : { isHere }) } };
+  }
+
+  private caughtUp(isSo: boolean): void {
+    if (isSo) {
+      this.synced();
+      return;
+    }
+    this.env.log.warn({ resource: this.name }, "the watch does not send what was missed: listing again");
+    this.listed = false;
+    this.stream?.close();
   }
 
   private failed(failure: Failure): number {
@@ -378,9 +398,16 @@ export class Reflector {
   }
 
   private accept(list: "List" | ""): string {
-    return this.options.metadataOnly ? `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1` : "application/json";
+    return this.options.metadataOnly ? metadataAs(list) : "application/json";
   }
 }
+
+interface ListMetadata {
+  readonly resourceVersion?: string;
+  readonly continue?: string;
+}
+
+const metadataAs = (list: "List" | ""): string => `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1`;
 
 /** One listing of everything. */
 class Relist {

@@ -312,6 +312,50 @@ describe("a snapshot", () => {
     expect(stats(all).relists).toBe(0);
   });
 
+  test("is not up to date while the server is silent about what it has", async () => {
+    const api = new FakeApi(podsPath);
+    api.put(podsPath, pod("web-0"));
+    const snapshot = await snapshotOf(api);
+    api.silently(() => api.put(podsPath, pod("web-0", { status: { phase: "Running" } })));
+    const all = world({}, api);
+    await all.kube.cache.restore(pods, snapshot);
+    all.kube.cache.ensure(pods);
+    await all.env.advance(4_000);
+    expect(all.kube.cache.synced([pods])).toBe(false);
+    api.put(podsPath, pod("web-0", { status: { phase: "Running", message: "late" } }));
+    await all.env.advance(10);
+    expect(all.kube.cache.synced([pods])).toBe(true);
+    expect(all.kube.read.list<Pod>(pods)[0]?.status?.phase).toBe("Running");
+    expect(stats(all).relists).toBe(0);
+  });
+
+  test("that the watch does not bring up to date is listed after all", async () => {
+    const api = new FakeApi(podsPath);
+    api.put(podsPath, pod("web-0"));
+    const snapshot = await snapshotOf(api);
+    api.silently(() => api.remove(podsPath, "web-0", "shop"));
+    const all = world({}, api);
+    await all.kube.cache.restore(pods, snapshot);
+    all.kube.cache.ensure(pods);
+    await all.env.advance(4_900);
+    expect(all.kube.cache.synced([pods])).toBe(false);
+    await all.env.advance(1_000);
+    expect(all.kube.cache.synced([pods])).toBe(true);
+    expect(all.kube.read.list(pods)).toEqual([]);
+  });
+
+  test("that nothing has happened to is up to date at once", async () => {
+    const api = new FakeApi(podsPath, "/api/v1/configmaps");
+    api.put(podsPath, pod("web-0"));
+    const snapshot = await snapshotOf(api);
+    api.put("/api/v1/configmaps", pod("elsewhere"));
+    const all = world({}, api);
+    await all.kube.cache.restore(pods, snapshot);
+    all.kube.cache.ensure(pods);
+    await all.env.advance(10);
+    expect(all.kube.cache.synced([pods])).toBe(true);
+  });
+
   test("that the server has forgotten is compared with a list", async () => {
     const api = new FakeApi(podsPath);
     api.put(podsPath, pod("web-0"));

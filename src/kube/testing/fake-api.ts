@@ -128,11 +128,13 @@ export class FakeApi {
     this.history = [];
     this.forgottenVersion = this.version;
   }
-  /** Changes the store without telling any watch: what a lost event looks like. */
+  /** Changes the store without telling any watch, of now or later: what a lost event looks like. */
   silently(change: () => void): void {
     const watchers = [...this.watchers];
+    const history = [...this.history];
     this.watchers.clear();
     change();
+    this.history = history;
     for (const watcher of watchers) this.watchers.add(watcher);
   }
 
