@@ -137,7 +137,7 @@ describe("rollout", () => {
     expect(one.out).toStartWith(
       "cloneset.apps.kruise.io/web with revision #1\nPod Template:\n  Labels:\tapp=web\n  Containers:\n   main:\n    Image:\tapp:v1\n",
     );
-    expect((await kruise(`rollout history clone/web --revision=9 -n ${ns}`)).err).toContain("unable to find the specified revision");
+    expect((await kruise(`rollout history clone/web --revision=9 -n ${ns}`)).err).toContain("unable to find specified revision 9");
     const shown = await kruise(`rollout undo clone/web --dry-run=client -n ${ns}`);
     expect(shown.out).toStartWith("cloneset.apps.kruise.io/web will roll back to Pod Template:");
     const before = await get();

@@ -39,7 +39,7 @@ function selectorOf(target: Target): string {
 export function numbered(revisions: readonly Revision[], number: number): Revision {
   // Two may have one number for a moment: the younger one is meant.
   const found = revisions.findLast(({ revision }) => revision === number);
-  if (found === undefined) throw new Refused(`error: unable to find the specified revision: there is no revision ${number}`);
+  if (found === undefined) throw new Refused(`error: unable to find specified revision ${number} in history`);
   return found;
 }
 
