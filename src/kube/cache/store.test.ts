@@ -136,6 +136,18 @@ describe("any interleaving of a list, its watch and the answers of writes", () =
   });
 });
 
+test("what another object of its name has replaced does not come back by an answer that was late, while a list is under way", () => {
+  const store = new Store<KubeObject>(() => {});
+  const version = (uid: string, resourceVersion: string) => ({
+    metadata: { name: "pod-0", namespace: "n", uid, resourceVersion, creationTimestamp: "" },
+  });
+  store.put(version("uid-1", "4"));
+  store.upsert(version("uid-2", "9"));
+  store.remove({ namespace: "n", name: "pod-0" }, "uid-2");
+  store.put(version("uid-1", "3"));
+  expect(store.list()).toEqual([]);
+});
+
 test("parts that did not change are the same reference, of siblings too", () => {
   const store = new Store<Pod>(() => {});
   const make = (name: string, version: number, phase: string): Pod => ({

@@ -7,7 +7,7 @@ import type { KubeObject } from "../types.ts";
 import { share } from "./share.ts";
 
 export const storeLimits = {
-  /** UIDs of objects that a write of ours has removed, kept until the watch says so too. */
+  /** UIDs of objects that a write of ours has removed or another object has replaced, kept until the watch says so too. */
   tombstonesMax: 8192,
   /** Owners of which an object is remembered, for its siblings to share memory with. */
   exemplarsMax: 4096,
@@ -90,11 +90,7 @@ export class Store<T extends KubeObject> {
   /** From the answer of a delete: nothing of this uid is to be seen again, whatever older events still arrive. */
   remove(key: Key, uid: string): void {
     const known = this.get(key);
-    this.tombstones.add(uid);
-    if (this.tombstones.size > storeLimits.tombstonesMax) {
-      const [oldest] = this.tombstones;
-      if (oldest !== undefined) this.tombstones.delete(oldest);
-    }
+    this.bury(uid);
     if (known?.metadata.uid === uid) this.drop(known);
   }
 
@@ -127,6 +123,8 @@ export class Store<T extends KubeObject> {
       return;
     }
     if (before && before.metadata.uid !== object.metadata.uid) {
+      // Its name has another owner: an answer about it that comes even later, when that one is gone as well, is of the past.
+      this.bury(before.metadata.uid);
       this.drop(before);
       this.settle(object);
       return;
@@ -141,6 +139,13 @@ export class Store<T extends KubeObject> {
     this.lastStored = after;
     if (owner !== undefined) this.remember(owner, after);
     this.changed(before, after);
+  }
+
+  private bury(uid: string): void {
+    this.tombstones.add(uid);
+    if (this.tombstones.size <= storeLimits.tombstonesMax) return;
+    const [oldest] = this.tombstones;
+    if (oldest !== undefined) this.tombstones.delete(oldest);
   }
 
   private remember(owner: string, object: T): void {
