@@ -70,18 +70,15 @@ test.concurrent("28, shared 4: back to the first template: its revision returns 
 });
 
 test.concurrent("28: back to a template with a shell's && and >", async () => {
-  const shop = await openShop(rig, {
-    rolling,
-    pod: { containers: [{ name: "app", image: "app:v1", command: ["sh", "-c", "a && b > c < d"] }] },
-  });
+  const containers = (image: string) => [{ name: "app", image, command: ["sh", "-c", "a && b > c < d"] }];
+  const shop = await openShop(rig, { rolling, pod: { containers: containers("app:v1") } });
   const first = shop.status.updateRevision!;
-  await shop.setImage("app:v2");
-  await shop.settled();
-  const second = shop.status.updateRevision!;
-  await shop.setImage("app:v1");
-  await shop.settled();
+  for (const image of ["app:v2", "app:v1"]) {
+    await shop.update({ template: { spec: { containers: containers(image) } } });
+    await shop.settled();
+  }
   expect(shop.status.updateRevision).toBe(first);
-  expect(numbers(await shop.revisions())).toEqual({ [first]: 3, [second]: 2 });
+  expect(Object.values(numbers(await shop.revisions())).sort()).toEqual([2, 3]);
 });
 
 test.concurrent("29, shared 6: of six changes two old revisions and the live one stay", async () => {
