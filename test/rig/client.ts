@@ -52,6 +52,10 @@ const throttledPauseMs = 250;
 /** A definition that changes: its old storage sends away what comes just then. */
 const isBetweenStorages = ({ status, body }: Answer<unknown>): boolean => status === 503 && statusMessage(body).includes("shutting down");
 
+/** A manager has just given a definition its authority, and the server still looks at the one before. */
+const knowsOldAuthority = ({ status, body }: Answer<unknown>): boolean =>
+  status === 500 && /conversion webhook .*failed to verify certificate/.test(statusMessage(body));
+
 export class ApiClient {
   constructor(
     readonly url: string,
@@ -102,7 +106,7 @@ export class ApiClient {
   /** As every client does: a server that asks to come back later (while a definition changes, say) is asked again. */
   private patiently<T>(method: string, path: string, body?: unknown, contentType: ContentType = "json"): Promise<Answer<T>> {
     return this.untilNot(
-      ({ status }) => status === 429,
+      (answer) => answer.status === 429 || knowsOldAuthority(answer),
       () => this.request<T>(method, path, body, contentType),
     );
   }
