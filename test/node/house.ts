@@ -131,7 +131,9 @@ export class Room {
     return this.seePod(
       name,
       "to run",
-      (pod) => containersOf(pod).length === containers.length && containersOf(pod).every(({ state }) => state?.running),
+      // Those that are quick may have ended before the last one begins.
+      (pod) =>
+        containersOf(pod).length === containers.length && containersOf(pod).every(({ state }) => state?.running ?? state?.terminated),
     );
   }
 
