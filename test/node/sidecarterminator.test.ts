@@ -107,9 +107,9 @@ test.concurrent("6, 7, 8: when the last main is done, only the sidecar that stil
   expect(Date.parse(endOf(pod, "side-2")?.finishedAt ?? "")).toBeGreaterThanOrEqual(Date.parse(endOf(pod, "main-2")?.finishedAt ?? ""));
 });
 
-/** A sidecar that ends as failed when it is asked to. */
+/** A sidecar that ends as failed when it is asked to; not in the same moment, in which a busy kubelet may not have heard of the pod's phase yet. */
 const sulking = (room: Room, name: string, env: readonly Loose[]): Loose =>
-  room.app(name, { command: ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 3600 & wait $!; done"], env });
+  room.app(name, { command: ["sh", "-c", "trap 'sleep 2; exit 3' TERM; while :; do sleep 3600 & wait $!; done"], env });
 
 test.concurrent.each([
   ["9", 0, "Succeeded"],
