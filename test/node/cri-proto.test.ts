@@ -34,10 +34,13 @@ function typeOf(field: protobuf.Field): string {
   return `${field.repeated ? "repeated " : ""}${field.partOf ? `of ${field.partOf.name} ` : ""}${field.type}`;
 }
 
-test.skipIf(Bun.which("go") === null)("names, numbers and types are those of Kubernetes' own file, fetched as a Go module (skipped where there is no Go)", async () => {
-  const { Dir } = await moduleInfo("k8s.io/cri-api", kubernetesVersion.replace("v1.", "v0."));
-  const theirs = new Set(facts(parsed(join(Dir, "pkg/apis/runtime/v1/api.proto"))));
-  const ours = facts(parsed(join(import.meta.dir, "../../src/daemon/cri/runtime.proto")));
-  expect(ours.length).toBeGreaterThan(50);
-  expect(ours.filter((fact) => !theirs.has(fact))).toEqual([]);
-});
+test.skipIf(Bun.which("go") === null)(
+  "names, numbers and types are those of Kubernetes' own file, fetched as a Go module (skipped where there is no Go)",
+  async () => {
+    const { Dir } = await moduleInfo("k8s.io/cri-api", kubernetesVersion.replace("v1.", "v0."));
+    const theirs = new Set(facts(parsed(join(Dir, "pkg/apis/runtime/v1/api.proto"))));
+    const ours = facts(parsed(join(import.meta.dir, "../../src/daemon/cri/runtime.proto")));
+    expect(ours.length).toBeGreaterThan(50);
+    expect(ours.filter((fact) => !theirs.has(fact))).toEqual([]);
+  },
+);
