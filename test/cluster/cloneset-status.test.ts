@@ -67,9 +67,9 @@ test.concurrent("35: progress moves the deadline", async () => {
 });
 
 test.concurrent("minReadySeconds: ready at once, available later, and nobody has to poke", async () => {
-  const shop = await openShop(rig, { replicas: 2, spec: { minReadySeconds: 2 }, wait: false });
+  const shop = await openShop(rig, { replicas: 2, spec: { minReadySeconds: 5 }, wait: false });
   await shop.until("two available pods", () => shop.status.availableReplicas === 2);
-  expect(shop.versions.some(({ status }) => (status?.readyReplicas ?? 0) > 0 && status?.availableReplicas === 0)).toBe(true);
+  expect(shop.versions.some(({ status }) => status?.readyReplicas === 2 && status.availableReplicas === 0)).toBe(true);
   expect(shop.status).toMatchObject({ updatedReadyReplicas: 2, updatedAvailableReplicas: 2 });
 });
 

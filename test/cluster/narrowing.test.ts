@@ -37,9 +37,9 @@ const make = async (object: Loose): Promise<Pod> => {
   return answer.body;
 };
 const isInjected = ({ spec }: Pod): boolean => spec.containers.some(({ name }) => name === "side");
-/** A manager sees a new SidecarSet a moment after it was accepted, as without narrowing: no second is needed as a rule; a busy machine may take some. */
+/** A manager sees a new SidecarSet a moment after it was accepted, as without narrowing: a second is allowed, and none is needed as a rule. */
 const untilInjected = (app: string) =>
-  waitFor(`pods of ${app} to have the sidecar`, async () => isInjected(await make(pod({ app }))), { timeoutMs: 5_000 });
+  waitFor(`pods of ${app} to have the sidecar`, async () => isInjected(await make(pod({ app }))), { timeoutMs: 1_000 });
 const set = (name: string, app: string, more: Loose = {}, version = "v1beta1"): Loose => ({
   apiVersion: `apps.kruise.io/${version}`,
   kind: "SidecarSet",
